@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := bash
+FUZZTIME ?= 10s
+ACCOUNTS ?= 1000000 # of make bench-vault
+
+# Other systems that the code must build for.
+PLATFORMS := darwin/arm64 windows/amd64
+
+# What must build for 32 bits, too: there a length that is read overflows an int sooner. The OPAQUE library does not build
+# for them, so what links it is left out.
+NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
+
+.PHONY: build demo test lint race cross vuln fuzz bench bench-archive bench-vault clean
+
+build: # ./bin/coffer and ./bin/cofferd
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
+
+demo: build # the whole story on a made-up chat store
+	./bin/coffer demo
+
+test: # the static checks, then every test
+	scripts/setup.sh test
+	scripts/lint.sh
+	go test $(TESTFLAGS) ./...
+
+lint: # what needs no test to be run
+	scripts/lint.sh
+
+race: # the tests again, under the race detector, the longest ones shortened
+	scripts/setup.sh race
+	go test -race -short $(TESTFLAGS) ./...
+
+cross: # builds and checks for the other platforms
+	for p in $(PLATFORMS); do echo "$$p"; \
+		export CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/}; \
+		go vet ./... && go build -o /dev/null ./cmd/coffer && go build -o /dev/null ./cmd/cofferd || exit 1; \
+	done
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm go vet $(NARROW)
+
+vuln: # known vulnerabilities in what is linked
+	scripts/vuln.sh
+
+fuzz: # each fuzz target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: bench-archive bench-vault
+
+bench-archive: build # against tar | zstd | age and restic; BENCHFLAGS="-help" lists the flags
+	scripts/setup.sh bench
+	go build -C tools -o ../bin/ filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
+	go run ./bench $(BENCHFLAGS)
+
+bench-vault: build # operations a second and their times, the parts of one, and what an account takes
+	go test -run '^$$' -bench Parts ./internal/core
+	for mix in register recover status; do ./bin/cofferd load --dev --mix $$mix --workers 64 || exit 1; done
+	go test -run '^$$' -bench 'Accounts|Boot|Store' -benchtime 1x -timeout 0 ./internal/core -accounts $(ACCOUNTS)
+
+clean:
+	rm -rf bin

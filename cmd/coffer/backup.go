@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/coffer-backup/coffer"
+	"github.com/coffer-backup/coffer/archive"
+)
+
+type backupCmd struct {
+	Exclude     []string `sep:"none" placeholder:"PATTERN" help:"Leave out also what matches, this time. Repeatable."`
+	ReadAll     bool     `help:"Read every file, also those that look unchanged."`
+	AcceptOlder bool     `help:"Go on although the destination is older than this device has seen."`
+}
+
+func (backupCmd) Help() string {
+	return "Nothing is written when nothing has changed. A backup that was interrupted continues.\n\n" + examples(
+		"coffer backup",
+		"coffer backup --quiet      for cron: silent unless something is wrong",
+	)
+}
+
+func (c *backupCmd) Run(a *app) error {
+	d, err := a.device()
+	if err != nil {
+		return err
+	}
+	progress, stop := a.watch("backup")
+	report, err := d.Backup(a.ctx, coffer.BackupOptions{
+		Exclude: c.Exclude, ReadAll: c.ReadAll, AcceptOlder: c.AcceptOlder, Progress: progress,
+	})
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := a.showBackup(report); err != nil {
+		return err
+	}
+	if coffer.Incomplete(report) {
+		return outcome{codeIncomplete, "some files are not whole in this snapshot", incompleteAdvice}
+	}
+	return nil
+}
+
+const incompleteAdvice = "Torn or changed: close the app, or run again when it is quiet. Unreadable: allow reading, or leave them out with --exclude."
+
+func (a *app) showBackup(r *archive.BackupReport) error {
+	if a.cli.JSON {
+		return a.answer(struct {
+			*archive.BackupReport
+			Problems   []jsonProblem `json:"problems"`
+			Notices    []string      `json:"notices"`
+			Incomplete bool          `json:"incomplete"`
+		}{r, problemsJSON(r.Problems), list(r.Notices), coffer.Incomplete(r)})
+	}
+	a.notices(r.Notices)
+	if !a.cli.Quiet || coffer.Incomplete(r) {
+		a.problems(r.Problems)
+	}
+	if a.cli.Quiet {
+		return nil
+	}
+	if r.Unchanged {
+		fmt.Fprintf(a.out, "Nothing has changed since snapshot %s: %s, %s. Nothing was written.\n",
+			shortID(r.Snapshot), count(r.Files, "entry"), byteSize(r.SourceBytes))
+		return nil
+	}
+	fmt.Fprintf(a.out, "Snapshot %s: %s, %s.\n", shortID(r.Snapshot), count(r.Files, "entry"), byteSize(r.SourceBytes))
+	fmt.Fprintf(a.out, "Read %s, added %s in %s, %s.\n", byteSize(r.ReadBytes), byteSize(r.AddedBytes),
+		count(r.AddedObjects, "object"), seconds(r.Finished.Sub(r.Started)))
+	return nil
+}
+
+// maxShown bounds the lists that a terminal has to bear; JSON has everything.
+const maxShown = 50
+
+var problemWords = map[archive.ProblemKind]string{
+	archive.ProblemUnreadable:  "not backed up, unreadable",
+	archive.ProblemVanished:    "not backed up, it vanished meanwhile",
+	archive.ProblemChanged:     "possibly torn, it changed while it was read",
+	archive.ProblemTorn:        "possibly torn, the database never held still",
+	archive.ProblemNotDatabase: "stored as an ordinary file, SQLite cannot open it",
+	archive.ProblemSkipped:     "left out",
+	archive.ProblemRenamed:     "restored under another name",
+	archive.ProblemDamaged:     "damaged in the archive",
+}
+
+func (a *app) problems(problems []archive.Problem) {
+	for i, p := range problems {
+		if i == maxShown {
+			fmt.Fprintf(a.err, "... and %d more; --json has all of them\n", len(problems)-i)
+			return
+		}
+		word, ok := problemWords[p.Kind]
+		if !ok {
+			word = string(p.Kind)
+		}
+		line := printable(p.Path) + ": " + word
+		if p.Detail != "" {
+			line += " (" + escaped(p.Detail) + ")"
+		}
+		fmt.Fprintln(a.err, line)
+	}
+}

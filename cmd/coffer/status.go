@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coffer-backup/coffer"
+	"github.com/coffer-backup/coffer/archive"
+)
+
+type statusCmd struct {
+	MaxAge time.Duration `placeholder:"26h" help:"Fail with exit code 13 if the last good backup is older."`
+}
+
+func (statusCmd) Help() string {
+	return "A run that found nothing to do counts as a good backup. For monitoring: the exit code is 13 if the last good backup is too old, else that of the first " +
+		"problem with the destination (4 unreachable, 5 damaged, 9 no archive, 11 older than seen) or the vault (20 not logged in, 21 no answer, 23 another vault), else 0.\n\n" +
+		"Where nothing is set up but a login, it says what the vault keeps. Asking uses no guess.\n\n" + examples("coffer status --max-age 26h --quiet || notify-me")
+}
+
+type statusResult struct {
+	Device      coffer.ID             `json:"device"`
+	Archive     coffer.ID             `json:"archive"`
+	Source      string                `json:"source"`
+	Destination string                `json:"destination"`
+	StateDir    string                `json:"state_dir"`
+	Generation  uint64                `json:"generation"` // 0: unknown or none yet
+	Snapshots   int                   `json:"snapshots"`
+	Newest      *archive.SnapshotInfo `json:"newest"`
+	LastGood    *time.Time            `json:"last_good"`
+	AgeSeconds  *int64                `json:"age_seconds"` // since last_good
+	LastRun     *coffer.Run           `json:"last_run"`
+	Notices     []string              `json:"notices"`
+	Problem     *jsonError            `json:"problem"`
+	Beside      *jsonError            `json:"destination_problem,omitempty"` // where problem is the age
+	vaultPart
+
+	lastTodo string
+}
+
+func (c *statusCmd) Run(a *app) error {
+	d, err := a.device()
+	if err != nil {
+		return err
+	}
+	config, err := d.Config()
+	if errors.Is(err, coffer.ErrNotEnabled) && c.MaxAge == 0 && isLoggedIn(d) {
+		return a.vaultStatus(d)
+	}
+	if err != nil {
+		return err
+	}
+	history, err := d.History()
+	if err != nil {
+		return err
+	}
+	s := &statusResult{
+		Device: config.Device, Archive: config.Archive, Source: config.Source, Destination: config.Destination,
+		StateDir: d.Dir(), Notices: []string{},
+	}
+	if n := len(history.Runs); n > 0 {
+		s.LastRun = &history.Runs[n-1]
+		s.lastTodo = a.advice(s.LastRun.Cause, nil)
+		if s.LastRun.Outcome == coffer.OutcomeProblems {
+			s.lastTodo = incompleteAdvice
+		}
+	}
+	problem := s.look(a, d)
+	vaultProblem := s.askVault(a, d)
+	s.setAge(history.LastGood)
+	if c.MaxAge > 0 && (s.LastGood == nil || time.Since(*s.LastGood) > c.MaxAge) {
+		if problem != nil {
+			s.Beside = a.tellBeside(problem)
+			s.lastTodo = "When that is mended, run: coffer backup"
+		}
+		problem = s.tooOld(c.MaxAge)
+	}
+	if problem == nil {
+		problem = vaultProblem
+	} else if vaultProblem != nil {
+		a.tellBeside(vaultProblem)
+	}
+	return a.showStatus(s, problem)
+}
+
+// look asks the destination. What goes wrong is part of the status.
+func (s *statusResult) look(a *app, d *coffer.Device) error {
+	arch, err := d.Open(a.ctx, false)
+	if err != nil {
+		return err
+	}
+	defer arch.Close()
+	s.Generation, s.Notices = arch.Head().Generation, list(arch.Notices())
+	snapshots := arch.Snapshots()
+	s.Snapshots = len(snapshots)
+	if n := len(snapshots); n > 0 {
+		s.Newest = &snapshots[n-1]
+	}
+	return nil
+}
+
+// setAge counts from the last good run of this device, or where it has had none, as after --adopt, from the newest snapshot.
+func (s *statusResult) setAge(lastGood time.Time) {
+	if lastGood.IsZero() && s.Newest != nil {
+		lastGood = s.Newest.Time
+	}
+	if lastGood.IsZero() {
+		return
+	}
+	age := int64(time.Since(lastGood).Seconds())
+	s.LastGood, s.AgeSeconds = &lastGood, &age
+}
+
+// tellBeside tells of a problem where another one counts for the exit code. Each has its own advice.
+func (a *app) tellBeside(problem error) *jsonError {
+	told := a.problemJSON(problem)
+	fmt.Fprintf(a.err, "coffer: %s\n  %s\n", told.Message, told.Todo)
+	return told
+}
+
+func (a *app) problemJSON(problem error) *jsonError {
+	code, cause, todo := a.judge(problem)
+	return &jsonError{code, cause, escaped(problem.Error()), todo}
+}
+
+func (s *statusResult) tooOld(maxAge time.Duration) error {
+	what := "there has been no backup yet"
+	if s.LastGood != nil {
+		what = fmt.Sprintf("the last good backup was %s ago, which is more than %v", ago(time.Since(*s.LastGood)), maxAge)
+	}
+	todo := s.lastTodo
+	if todo == "" {
+		todo = "Run: coffer backup"
+	}
+	return outcome{codeTooOld, what, todo}
+}
+
+func (a *app) showStatus(s *statusResult, problem error) error {
+	if a.cli.JSON {
+		if problem != nil {
+			s.Problem = a.problemJSON(problem)
+		}
+		if err := a.answer(s); err != nil {
+			return err
+		}
+		return problem
+	}
+	if a.cli.Quiet {
+		return problem
+	}
+	row := a.row
+	row("Chat store", "%s", printable(s.Source))
+	row("Destination", "%s", printable(s.Destination))
+	row("Archive", "%s", s.Archive)
+	row("Device", "%s, state in %s", s.Device, printable(s.StateDir))
+	if s.LastGood == nil {
+		row("Last backup", "none yet; run coffer backup")
+	} else {
+		row("Last backup", "%s, %s ago", clock(*s.LastGood), ago(time.Since(*s.LastGood)))
+	}
+	if s.Newest != nil {
+		row("Newest", "snapshot %s of %s: %s, %s; %s, generation %d", shortID(s.Newest.ID), clock(s.Newest.Time),
+			count(s.Newest.Files, "entry"), byteSize(s.Newest.Bytes), count(int64(s.Snapshots), "snapshot"), s.Generation)
+	}
+	if r := s.LastRun; r != nil {
+		row("Last run", "%s: %s", clock(r.Finished), runLine(r))
+		a.problems(r.Problems)
+		if s.lastTodo != "" && problem == nil {
+			row("", "%s", s.lastTodo)
+		}
+	}
+	s.vaultPart.show(a)
+	a.notices(s.Notices)
+	return problem
+}
+
+func (a *app) row(name, format string, args ...any) {
+	fmt.Fprintf(a.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func runLine(r *coffer.Run) string {
+	switch r.Outcome {
+	case coffer.OutcomeFailed:
+		return "failed: " + escaped(r.Error)
+	case coffer.OutcomeUnchanged:
+		return "nothing had changed"
+	case coffer.OutcomeProblems:
+		return fmt.Sprintf("%s not whole or left out, %s added", count(int64(r.ProblemCount), "file"), byteSize(r.AddedBytes))
+	}
+	return byteSize(r.AddedBytes) + " added"
+}

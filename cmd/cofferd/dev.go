@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// Where the core runs.
+const (
+	coreProcess   = "process"
+	coreInProcess = "inprocess"
+)
+
+type devCmd struct {
+	Dir       string `placeholder:"DIR" help:"Where the state is kept, for this user only. Without it: a folder of the user's own."`
+	Listen    string `default:"127.0.0.1:7433" placeholder:"ADDR" help:"A loopback address; port 0 is one that is free."`
+	Admin     string `placeholder:"ADDR" help:"A second loopback address, for /metrics, /healthz and /readyz."`
+	ReadyFile string `placeholder:"FILE" help:"Write the URL to FILE once it serves; removed at the end."`
+	Core      string `enum:"process,inprocess" default:"${core}" help:"Run the core in a process of its own, or in this one (process, inprocess)."`
+	NoLimits  bool   `help:"Do not limit how often anyone may ask, for measurements."`
+	Quiet     bool   `help:"Log what goes wrong, and not every request."`
+
+	policyFlags
+}
+
+func (devCmd) Help() string {
+	return "The first start makes a vault; --budget, --cooldown, --grace and --provable are for that one, and stay. A later start with the same folder " +
+		"continues it, after kill -9, too.\n\nThe issuer lets everyone in as whomever they say they are, so only this machine can connect.\n\n" +
+		"Examples:\n\n    cofferd dev\n    cofferd dev --dir /tmp/vault --listen 127.0.0.1:0 --ready-file /tmp/vault.url --cooldown 0s --budget 3"
+}
+
+func (c *devCmd) Run(a *app) error {
+	config, err := c.config(a)
+	if err != nil {
+		return err
+	}
+	s, err := openServer(config)
+	if err != nil {
+		return err
+	}
+	if err := c.removeReadyFile(); err != nil { // which a killed run left, and which names an address that may be anybody's now
+		s.release()
+		return err
+	}
+	fmt.Fprint(a.err, warning)
+	err = s.run(a.ctx, func(d *wire.Descriptor) error {
+		if c.ReadyFile != "" {
+			if err := writeReadyFile(c.ReadyFile, s.url); err != nil {
+				return err
+			}
+		}
+		return welcome(a.out, s, d)
+	})
+	return errors.Join(err, c.removeReadyFile())
+}
+
+func (c *devCmd) config(a *app) (config serverConfig, err error) {
+	dir := c.Dir
+	if dir == "" {
+		if dir, err = defaultDir(); err != nil {
+			return config, err
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return config, err
+	}
+	level := slog.LevelInfo
+	if c.Quiet {
+		level = slog.LevelWarn
+	}
+	config = serverConfig{dir: dir, listen: c.Listen, admin: c.Admin, policy: c.policyFlags, limits: devLimits, logger: newLogger(a.err, level)}
+	if c.NoLimits {
+		config.limits = unlimited()
+	}
+	if c.Core == coreProcess {
+		program, err := os.Executable()
+		if err != nil {
+			return config, err
+		}
+		config.command = []string{program, "core"}
+	}
+	return config, nil
+}
+
+func (c *devCmd) removeReadyFile() error {
+	if c.ReadyFile == "" {
+		return nil
+	}
+	if err := os.Remove(c.ReadyFile); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// newLogger is a log for operators: no account and no secret comes into it.
+func newLogger(to io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
+}
+
+const warning = `
+  ******************************************************************************
+  * FOR DEVELOPMENT ONLY.                                                      *
+  * Software sealing protects nothing against root on this machine, nor        *
+  * against anyone who has a copy of the folder.                               *
+  * Restart policy trust-disk: whoever puts an old copy of the folder back     *
+  * gets the guesses back that were used since.                                *
+  * The issuer lets everyone on this machine log in as anyone.                 *
+  ******************************************************************************
+
+`
+
+func welcome(out io.Writer, s *server, d *wire.Descriptor) error {
+	p := d.Policy
+	admin := "nowhere; --admin serves them"
+	if len(s.edges) > 1 {
+		admin = "http://" + s.edges[1].listener.Addr().String() + "/metrics"
+	}
+	_, err := fmt.Fprintf(out, `The vault serves %s
+
+  folder       %s
+  metrics      %s
+  fingerprint  %s
+  protection   sealed by %s, restart policy %s
+  policy       %d guesses, cooldown %s, grace %s
+
+Next, in another terminal:
+
+  coffer login %s --account alice
+  coffer init SOURCE --to DESTINATION --password
+  coffer backup
+
+and on a device that has lost everything:
+
+  coffer login %s --account alice
+  coffer restore --from DESTINATION --to SOURCE
+
+Ctrl-C stops the vault; the same command continues it.
+`, s.url, s.config.dir, admin, d.Fingerprint(), d.Tier, p.Restart, p.Budget, milliseconds(p.CooldownMs), milliseconds(p.GraceMs), s.url, s.url)
+	return err
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package coffer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/coffer-backup/coffer/archive"
+	"github.com/coffer-backup/coffer/blob"
+	"github.com/coffer-backup/coffer/recovery"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// tellTimeout bounds the wait for a vault that does not answer: the backup is done, and somebody may be watching.
+const tellTimeout = time.Minute
+
+// settleOrSay finishes what a crash interrupted, before a backup. What only the vault keeps it from is
+// said, and the backup goes on.
+func (d *Device) settleOrSay(ctx context.Context, c Config, acceptOlder bool) (notice string, err error) {
+	err = d.settle(ctx, c, acceptOlder)
+	if isSettled(err) {
+		return err.Error(), nil
+	}
+	if _, ok := errors.AsType[vaultError](err); ok {
+		return fmt.Sprintf("something that had been interrupted waits for the vault: %v", err), nil
+	}
+	return "", err
+}
+
+// TellVault tells the vault the newest state of this device's archive after a run inside of Exclusive has changed it, as Backup does by itself.
+// The vault costs nothing where it knows that state already, or where no password is set. It returns what a person should know.
+func (d *Device) TellVault(ctx context.Context, head archive.Head) (notice string) {
+	c, err := d.Config()
+	if err != nil {
+		return ""
+	}
+	return d.tell(ctx, c, head)
+}
+
+// tell tells the vault the newest state of the archive, so that a new phone can refuse an older one. It returns what a
+// person should know: a backup does not fail for it, and the next one tells again.
+func (d *Device) tell(ctx context.Context, c Config, head archive.Head) (notice string) {
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	if err := d.putFreshness(ctx, c, head); err != nil {
+		return fmt.Sprintf("the vault could not be told of the archive's new state: %v", err)
+	}
+	return ""
+}
+
+func (d *Device) putFreshness(ctx context.Context, c Config, head archive.Head) error {
+	s, err := d.vault()
+	now := Freshness{c.Archive, head.Generation, hex.EncodeToString(head.Digest[:])}
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return nil
+	case err != nil:
+		return err
+	case s.LoggedOut || s.Registration == nil || s.Told == now:
+		return nil
+	}
+	key, ok, err := d.registeredKey(c, s)
+	if !ok {
+		return err
+	}
+	defer key.Wipe()
+	raw := rawKey(&key)
+	defer clear(raw[:])
+	client, _, err := d.client()
+	if err != nil {
+		return err
+	}
+	f := wire.Freshness{Archive: wire.ArchiveID(c.Archive), Generation: head.Generation, Digest: head.Digest}
+	err = client.PutFreshness(ctx, wire.RegistrationID(s.Registration.ID), &raw, f)
+	if errors.Is(err, recovery.ErrNoRegistration) {
+		if err := d.relearn(ctx, c); err != nil {
+			return err
+		}
+		if s, err = d.vault(); err != nil || s.Registration == nil {
+			return err
+		}
+		err = client.PutFreshness(ctx, wire.RegistrationID(s.Registration.ID), &raw, f)
+	}
+	if err != nil {
+		return err
+	}
+	return d.updateVault(func(s *vaultState) { s.Told = now })
+}
+
+// openLearned opens an archive that this device remembers no head of, and checks it against what RecoverKey learned.
+func (d *Device) openLearned(ctx context.Context, store blob.Store, id ID, key Key, o archive.Options) (*archive.Archive, error) {
+	a, err := archive.Open(ctx, store, id, key, o)
+	if err != nil || o.AllowOlder || o.Seen.Generation > 0 {
+		return a, err
+	}
+	known, err := d.learned(a.ID())
+	if err == nil && known.Generation == 0 {
+		return a, nil
+	}
+	id, shown := a.ID(), a.Head().Generation
+	a.Close()
+	if err == nil && shown < known.Generation {
+		err = fmt.Errorf("%w: it shows generation %d, the vault knows generation %d", archive.ErrRolledBack, shown, known.Generation)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Seen = known
+	return archive.Open(ctx, store, id, key, o)
+}
+
+// learned returns what the vault knew of an archive; the zero Head if nothing.
+func (d *Device) learned(id ID) (archive.Head, error) {
+	s, err := d.vault()
+	if errors.Is(err, ErrNotLoggedIn) {
+		return archive.Head{}, nil
+	} else if err != nil {
+		return archive.Head{}, err
+	}
+	i := slices.IndexFunc(s.Freshness, func(f Freshness) bool { return f.Archive == id })
+	if i < 0 {
+		return archive.Head{}, nil
+	}
+	h := archive.Head{Generation: s.Freshness[i].Generation}
+	if digest, err := hex.DecodeString(s.Freshness[i].Digest); err != nil || copy(h.Digest[:], digest) != len(h.Digest) {
+		return archive.Head{}, fmt.Errorf("%w: %s holds no digest", ErrState, vaultFile)
+	}
+	return h, nil
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package coffer
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/coffer-backup/coffer/archive"
+)
+
+const (
+	historyFile    = "runs.json"
+	maxRuns        = 50
+	maxRunProblems = 20
+)
+
+// Outcome sums up a run.
+type Outcome string
+
+const (
+	OutcomeOK        Outcome = "ok"        // a snapshot was written
+	OutcomeUnchanged Outcome = "unchanged" // nothing had changed, so none was
+	OutcomeProblems  Outcome = "problems"  // as ok or unchanged, but something in the snapshot is not whole
+	OutcomeFailed    Outcome = "failed"    // see Cause and Error
+)
+
+// Run is one backup that was tried on this device.
+type Run struct {
+	Started      time.Time `json:"started"`
+	Finished     time.Time `json:"finished"`
+	Outcome      Outcome   `json:"outcome"`
+	Cause        Cause     `json:"cause,omitempty"`
+	Error        string    `json:"error,omitempty"` // for people; holds no secret
+	Vault        string    `json:"vault,omitempty"` // why the vault does not know of it; for people
+	Snapshot     ID        `json:"snapshot,omitzero"`
+	Files        int64     `json:"files,omitempty"`
+	SourceBytes  int64     `json:"source_bytes,omitempty"`
+	AddedBytes   int64     `json:"added_bytes,omitempty"`
+	Problems     []Problem `json:"problems,omitempty"` // the first 20
+	ProblemCount int       `json:"problem_count,omitempty"`
+}
+
+// History is what this device remembers of its runs.
+type History struct {
+	LastGood time.Time `json:"last_good,omitzero"` // end of the last run that did not fail
+	Runs     []Run     `json:"runs"`               // the last 50, oldest first
+}
+
+// History returns the runs of this device; none if there were none.
+func (d *Device) History() (History, error) {
+	var h History
+	err := d.readJSON(historyFile, &h)
+	if errors.Is(err, fs.ErrNotExist) {
+		return History{}, nil
+	}
+	return h, err
+}
+
+// record adds a run. A history that cannot be read is begun anew: it serves people, and safety does not rest on it.
+func (d *Device) record(r Run) error {
+	h, err := d.History()
+	if err != nil && !errors.Is(err, ErrState) {
+		return err
+	}
+	h.Runs = append(h.Runs, r)
+	h.Runs = h.Runs[max(0, len(h.Runs)-maxRuns):]
+	if r.Outcome != OutcomeFailed {
+		h.LastGood = r.Finished
+	}
+	return d.writeJSON(historyFile, h)
+}
+
+func run(started, finished time.Time, report *archive.BackupReport, err error) Run {
+	r := Run{Started: started.UTC(), Finished: finished.UTC()}
+	if err != nil {
+		r.Outcome, r.Cause, r.Error = OutcomeFailed, CauseOf(err), err.Error()
+		return r
+	}
+	r.Snapshot, r.Files = report.Snapshot, report.Files
+	r.SourceBytes, r.AddedBytes = report.SourceBytes, report.AddedBytes
+	r.ProblemCount = len(report.Problems)
+	r.Problems = report.Problems[:min(len(report.Problems), maxRunProblems)]
+	switch {
+	case Incomplete(report):
+		r.Outcome = OutcomeProblems
+	case report.Unchanged:
+		r.Outcome = OutcomeUnchanged
+	default:
+		r.Outcome = OutcomeOK
+	}
+	return r
+}
+
+// Incomplete reports whether something that is in the source is missing from the
+// snapshot or possibly torn in it. A file that vanished while the backup ran is not in the source any more,
+// and devices, sockets and broken databases are reported, but stored as well as they can be.
+func Incomplete(report *archive.BackupReport) bool {
+	for _, p := range report.Problems {
+		switch p.Kind {
+		case archive.ProblemUnreadable, archive.ProblemChanged, archive.ProblemTorn:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package core is the trusted part of a vault replica: a deterministic state
+// machine, Step(inputs) -> effects, around one Raft group. It alone knows the
+// fleet secret and the accounts.
+//
+// It guarantees the invariants of docs/ARCHITECTURE.md: among them that no
+// password guess is evaluated before its charge is committed (INV-COMMIT), that a
+// registration is never evaluated more often than its budget allows
+// (INV-BUDGET), and that everything it hands out for storage is sealed. The same
+// seed and the same inputs give the same effects, byte for byte.
+//
+// It trusts its runner (package runner) for entropy, the sealer, the results of jobs and the clock's
+// readings, and no one else: what the host stores or forwards is checked when it
+// comes back. It does no I/O and has no goroutine and no clock. It refuses to
+// start from records that are damaged, foreign or cut short.
+//
+// Nothing here is safe for concurrent use.
+package core
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/coffer-backup/coffer/internal/core/ledger"
+	"github.com/coffer-backup/coffer/internal/opaque"
+	"github.com/coffer-backup/coffer/internal/token"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// Config is what a runner gives a core when it starts.
+type Config struct {
+	Seed [32]byte // of this incarnation's entropy: fresh and random for every start
+	Tier string   // what seals the core's state, for the descriptor
+	// RotateEntries and RotateMs say after how many log entries and after how long a snapshot is made and the epoch key replaced, if there
+	// is something new. Deleted secrets are gone from the disk's point of view after the next one. 0: 65,536 and 10 minutes.
+	RotateEntries uint64
+	RotateMs      uint64
+}
+
+const (
+	defaultRotateEntries = 1 << 16
+	defaultRotateMs      = 10 * 60_000
+
+	// maxUncommitted bounds the entries that are not applied, in bytes. Sealed and with their keys they fit into one Persist, of at most 8 MiB: a
+	// rotation seals them again in one.
+	maxUncommitted = 2 << 20
+
+	maxRequests   = 4096   // being worked on; more are refused as overload
+	maxSessions   = 65_536 // logins between KE2 and KE3
+	requestMs     = 20_000 // after which a request is given up
+	overloadMs    = 1_000  // after which to come again
+	sessionMs     = 10 * 60_000
+	ticketMs      = 10 * 60_000
+	clockRate     = 2      // the vault's clock runs at most this many times as fast or as slow as the runner's
+	clockEntryMs  = 60_000 // at the latest then the clock is committed, so that a restart does not lose it
+	raftNode      = 1      // this replica's Raft id
+	electionTicks = 10
+)
+
+// ErrDamaged is wrapped by every error about records that cannot be what this core stored.
+var ErrDamaged = errors.New("the vault's stored state is damaged, incomplete or not this vault's")
+
+// Core is one replica of one partition.
+type Core struct {
+	config   Config
+	entropy  entropy
+	identity identity
+
+	node    *raft.RawNode
+	storage *raft.MemoryStorage // the log since the last snapshot, as far as it is durable
+	ready   bool                // leader, and everything of earlier terms is applied
+
+	stopping bool // no new requests and no new rotation
+
+	ledger  buckets
+	applied uint64      // index of the last applied entry
+	clock   wire.UnixMs // committed: the latest reading in an applied entry
+	now     wire.UnixMs // never behind clock
+	reading wire.UnixMs // the runner's last reading, for tokens alone
+	elapsed uint64      // milliseconds since the start, by a clock that nobody sets
+
+	epoch    epochKey // seals the log
+	manifest manifestMark
+	rotation *rotation
+
+	unsynced  []unsynced // handed out for storage, oldest first
+	lastSeq   uint64
+	lastIndex uint64 // of the last entry handed out for storage
+	hard      hardState
+
+	incarnation uint64 // marks this core's proposals in the log
+	nextRequest uint64
+	requests    map[uint64]*request
+	deadlines   []deadline // of requests, in their order
+	sessions    sessions
+	loginSecret [32]byte // never leaves this incarnation's memory
+	tickets     tickets
+	sweepAt     int
+	clockAt     wire.UnixMs // when the clock was last committed
+
+	effects []Effect
+}
+
+// identity is what the fleet secret makes of a replica.
+type identity struct {
+	fleet      wire.FleetID
+	secret     [32]byte
+	epoch      uint64
+	generation uint8
+	policy     wire.Policy
+	partition  wire.Partition
+
+	hpke      *wire.FleetKey
+	opaque    *opaque.ServerKeys
+	verifier  *token.Verifier
+	bucketKey [32]byte
+}
+
+// derive fills in what follows from fleet, secret and policy.
+func (i *identity) derive() (err error) {
+	if i.hpke, err = wire.NewFleetKey(i.fleet, wire.DeriveKey(i.secret[:], wire.DomainFleetHPKE, i.fleet[:])); err != nil {
+		return err
+	}
+	if i.opaque, err = opaque.DeriveServerKeys(wire.DeriveKey(i.secret[:], wire.DomainFleetOPAQUE, i.fleet[:])); err != nil {
+		return err
+	}
+	i.bucketKey = wire.DeriveKey(i.secret[:], wire.DomainFleetBucket, i.fleet[:])
+	keys := make([]token.Key, len(i.policy.TokenKeys))
+	for n, k := range i.policy.TokenKeys {
+		keys[n] = token.Key{ID: k.ID, Algorithm: k.Algorithm.String(), Public: k.Public}
+	}
+	i.verifier, err = token.NewVerifier(i.policy.Issuer, i.policy.CoreAudience, keys)
+	return err
+}
+
+// Descriptor returns the fleet's public identity.
+func (c *Core) Descriptor() *wire.Descriptor {
+	i := &c.identity
+	d := &wire.Descriptor{
+		Fleet: i.fleet, Epoch: i.epoch, Tier: c.config.Tier, Generation: i.generation,
+		OPAQUE: i.opaque.Public(), Policy: i.policy,
+	}
+	copy(d.HPKE[:], i.hpke.Public())
+	return d
+}
+
+// Stats are counts for an operator. None tells anything about one account.
+type Stats struct {
+	Accounts, Applied, LogEntries, Epoch uint64
+	Leader                               bool
+}
+
+// Stats returns the counts of this moment.
+func (c *Core) Stats() Stats {
+	return Stats{c.ledger.count, c.applied, c.lastIndex - c.manifest.base, c.epoch.number, c.ready}
+}
+
+// Idle reports whether no request is being worked on and all that was handed out for storage is durable.
+func (c *Core) Idle() bool { return len(c.requests) == 0 && len(c.unsynced) == 0 }
+
+// Step takes inputs in and returns what is to be done. The effects, and the bytes in
+// them, are the caller's. An error means a broken invariant: the core must not be used again.
+func (c *Core) Step(inputs ...Input) (effects []Effect, err error) {
+	for _, in := range inputs {
+		if err := c.input(in); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.drain(); err != nil {
+		return nil, err
+	}
+	c.advanceRotation()
+	effects, c.effects = c.effects, nil
+	return effects, nil
+}
+
+func (c *Core) input(in Input) error {
+	switch in := in.(type) {
+	case Tick:
+		return c.tick(in)
+	case Request:
+		c.receive(in)
+	case Durable:
+		return c.durable(in.Seq)
+	case Done:
+		c.done(in)
+	case NewEpoch:
+		return c.startRotation(in)
+	case Stop:
+		c.stopping = true
+	default:
+		return fmt.Errorf("core: unknown input %T", in)
+	}
+	return nil
+}
+
+func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
+
+// Inputs.
+type (
+	// Input is one of the types below.
+	Input any
+
+	// Tick tells the time by the runner's clock, some ten times a second.
+	Tick struct {
+		Now       wire.UnixMs // a reading of the time of day, which a host may have set
+		ElapsedMs uint64      // since the last tick, by a clock that nobody sets
+	}
+
+	// Request is a client's sealed request. The id is the host's and comes back with the answer.
+	Request struct {
+		ID       uint64
+		Envelope []byte
+	}
+
+	// Durable tells that a Persist is on stable storage, and every one before it.
+	Durable struct{ Seq uint64 }
+
+	// Done is the result of a Run, nil if it failed.
+	Done struct {
+		ID     uint64
+		Result Result
+	}
+
+	// Stop begins an orderly end: what was begun is finished, see Idle, and nothing is begun.
+	Stop struct{}
+
+	// NewEpoch brings the epoch key that a Rotate asked for. The runner made it and has it sealed.
+	NewEpoch struct {
+		Key    [32]byte
+		KeyID  string // the sealer's key that it is sealed under
+		Sealed []byte
+	}
+)
+
+// Effects.
+type (
+	// Effect is one of the types below.
+	Effect any
+
+	// Persist is to be stored atomically, after every earlier one.
+	Persist struct {
+		Seq     uint64
+		Puts    []Record
+		Deletes []Range // done before the puts
+	}
+
+	// Record is a key and its value.
+	Record struct{ Key, Value []byte }
+
+	// Range is the keys from From up to, but without, To.
+	Range struct{ From, To []byte }
+
+	// Run is a job for a worker.
+	Run struct {
+		ID  uint64
+		Job Job
+	}
+
+	// Answer answers a request.
+	Answer struct {
+		ID       uint64
+		Envelope []byte
+	}
+
+	// Rotate asks for an epoch key of that number, sealed with that associated data.
+	Rotate struct {
+		Number uint64
+		AAD    []byte
+	}
+
+	// Retire asks to destroy a key of the sealer for ever.
+	Retire struct{ KeyID string }
+)
+
+// request is a client's request that is being worked on.
+type request struct {
+	id      uint64 // the host's
+	account wire.AccountID
+	sealer  *wire.Sealer
+	body    wire.Body
+	charged *ledger.Charged // of a RecoverStart, once it is committed
+	session *session        // of a RecoverFinish whose proof is right
+	ticket  ticket          // of a RegisterStart
+}
+
+type deadline struct {
+	request uint64
+	at      uint64 // by the core's elapsed time
+}

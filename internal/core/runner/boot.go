@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/coffer-backup/coffer/internal/core"
+	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/seal"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+func unixMs(t time.Time) wire.UnixMs { return wire.UnixMs(max(t.UnixMilli(), 0)) }
+
+// coreConfig draws a fresh seed: no two lives share any entropy.
+func (config *Config) coreConfig() core.Config {
+	c := core.Config{Tier: string(config.Sealer.Tier()), RotateEntries: config.RotateEntries, RotateMs: config.RotateMs}
+	rand.Read(c.Seed[:])
+	return c
+}
+
+// boot takes the host's first frames, and makes a core of them.
+func boot(ctx context.Context, conn *stream.Conn, config Config) (c *core.Core, effects []core.Effect, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = broken(r) // what is stored breaks an invariant of raft
+		}
+	}()
+	first, err := conn.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	if create, ok := first.(stream.Create); ok {
+		return createCore(ctx, config, create)
+	}
+	return loadCore(ctx, conn, config, first)
+}
+
+func createCore(ctx context.Context, config Config, create stream.Create) (*core.Core, []core.Effect, error) {
+	policy, err := wire.ParsePolicy(create.Policy)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch keys, err := config.Sealer.Keys(ctx); {
+	case err != nil:
+		return nil, nil, err
+	case len(keys) > 0:
+		return nil, nil, errInUse
+	}
+	epoch, err := newEpoch(ctx, config.Sealer, core.EpochAAD(1))
+	if err != nil {
+		return nil, nil, err
+	}
+	return core.Create(config.coreConfig(), policy, *epoch)
+}
+
+// newEpoch makes an epoch key and has it sealed under a new key of the sealer.
+func newEpoch(ctx context.Context, sealer seal.Sealer, aad []byte) (*core.NewEpoch, error) {
+	id, err := sealer.NewKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &core.NewEpoch{KeyID: string(id)}
+	rand.Read(e.Key[:])
+	e.Sealed, err = sealer.Seal(ctx, id, e.Key[:], aad)
+	return e, err
+}
+
+func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Frame) (*core.Core, []core.Effect, error) {
+	loader := core.NewLoader(config.coreConfig(), func(keyID string, sealed, aad []byte) ([]byte, error) {
+		id, err := seal.ParseKeyID(keyID)
+		if err != nil {
+			return nil, err
+		}
+		return config.Sealer.Open(ctx, id, sealed, aad)
+	})
+	var err error
+	for {
+		switch record := f.(type) {
+		case stream.Load:
+			err = loader.Add(core.Record{Key: record.Key, Value: record.Value})
+		case stream.LoadEnd:
+			c, effects, err := loader.Finish()
+			if err != nil {
+				return nil, nil, err
+			}
+			return c, effects, destroyOthers(ctx, config.Sealer, c.KeyIDs())
+		default:
+			err = errProtocol
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if f, err = conn.Read(); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// destroyOthers destroys the keys that the stored state does not name: of epochs that ended, or that a crash
+// kept from beginning.
+func destroyOthers(ctx context.Context, sealer seal.Sealer, needed []string) error {
+	keys, err := sealer.Keys(ctx)
+	for _, id := range keys {
+		if !slices.Contains(needed, string(id)) {
+			err = errors.Join(err, sealer.Destroy(ctx, id))
+		}
+	}
+	return err
+}

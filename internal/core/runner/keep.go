@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/coffer-backup/coffer/internal/core"
+	"github.com/coffer-backup/coffer/seal"
+)
+
+// The sealer is asked again after an error: nothing is lost meanwhile, only what is deleted stays readable for longer to who has the sealer's key.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// keep does what the core asks of the sealer, one thing after the other.
+func (l *loop) keep(ctx context.Context, config Config) error {
+	for {
+		select {
+		case ask := <-l.asks:
+			if err := l.ask(ctx, config, ask); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// ask tries until it is done; it fails only when ctx ends.
+func (l *loop) ask(ctx context.Context, config Config, ask core.Effect) error {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := l.try(ctx, config.Sealer, ask)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		config.Logger.Error("the sealer failed, and is asked again", "error", err, "in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *loop) try(ctx context.Context, sealer seal.Sealer, ask core.Effect) error {
+	switch ask := ask.(type) {
+	case core.Rotate:
+		epoch, err := newEpoch(ctx, sealer, ask.AAD)
+		if err != nil {
+			return err
+		}
+		select {
+		case l.epochs <- epoch:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case core.Retire:
+		return sealer.Destroy(ctx, seal.KeyID(ask.KeyID))
+	}
+	return fmt.Errorf("%T is not for the sealer", ask)
+}

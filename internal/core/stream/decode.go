@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import "encoding/binary"
+
+// decode reads one frame without the length in front. What it returns aliases b.
+func decode(b []byte) (Frame, error) {
+	r := &reader{rest: b}
+	f := r.frame()
+	if r.failed || len(r.rest) > 0 || f == nil || !f.valid() {
+		return nil, ErrMalformed
+	}
+	return f, nil
+}
+
+func (r *reader) frame() Frame {
+	switch r.uint8() {
+	case kindCreate:
+		return Create{r.vector()}
+	case kindLoad:
+		return Load{r.vector(), r.vector()}
+	case kindLoadEnd:
+		return LoadEnd{}
+	case kindRequest:
+		return Request{r.uint64(), r.vector()}
+	case kindDurable:
+		return Durable{r.uint64()}
+	case kindStop:
+		return Stop{}
+	case kindHello:
+		return Hello{r.uint16(), r.vector()}
+	case kindPersist:
+		return r.persist()
+	case kindAnswer:
+		return Answer{r.uint64(), r.vector()}
+	case kindStats:
+		return Stats{r.uint64(), r.uint64(), r.uint64(), r.uint64(), r.bool()}
+	case kindFatal:
+		return Fatal{string(r.vector())}
+	case kindBye:
+		return Bye{}
+	}
+	return nil
+}
+
+func (r *reader) persist() Persist {
+	p := Persist{Seq: r.uint64()}
+	if n := r.count(); n > 0 {
+		p.Puts = make([]Record, n)
+	}
+	for i := range p.Puts {
+		p.Puts[i] = Record{r.vector(), r.vector()}
+	}
+	if n := r.count(); n > 0 {
+		p.Deletes = make([]Range, n)
+	}
+	for i := range p.Deletes {
+		p.Deletes[i] = Range{r.vector(), r.vector()}
+	}
+	return p
+}
+
+// reader reads fields one after the other and remembers the first failure, after
+// which it returns zeros.
+type reader struct {
+	rest   []byte
+	failed bool
+}
+
+func (r *reader) take(n uint64) []byte {
+	if r.failed || n > uint64(len(r.rest)) {
+		r.failed = true
+		return nil
+	}
+	// The capacity ends here as well, so that whoever appends to a field cannot
+	// write over the next one.
+	taken := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+func (r *reader) number(size uint64) (v uint64) {
+	for _, b := range r.take(size) {
+		v = v<<8 | uint64(b)
+	}
+	return v
+}
+
+func (r *reader) uint8() byte    { return byte(r.number(1)) }
+func (r *reader) uint16() uint16 { return uint16(r.number(2)) }
+func (r *reader) uint32() uint32 { return uint32(r.number(4)) }
+func (r *reader) uint64() uint64 { return r.number(8) }
+
+// bool accepts 0 and 1 only: there is one encoding.
+func (r *reader) bool() bool {
+	v := r.uint8()
+	r.failed = r.failed || v > 1
+	return v == 1
+}
+
+func (r *reader) vector() []byte { return r.take(uint64(r.uint32())) }
+
+// count reads how many pairs of vectors follow. A pair has at least its two lengths
+// and one byte of key, so a count that the rest cannot hold takes no memory.
+func (r *reader) count() int {
+	const smallest = 2*4 + 1
+	n := uint64(r.uint32())
+	if n > uint64(len(r.rest))/smallest {
+		r.failed = true
+		return 0
+	}
+	return int(n)
+}
+
+// length checks what stands in front of a frame.
+func length(header []byte) (int, error) {
+	n := uint64(binary.BigEndian.Uint32(header))
+	switch {
+	case n == 0:
+		return 0, ErrMalformed
+	case n > MaxFrame:
+		return 0, ErrTooLarge
+	}
+	return int(n), nil
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package coffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/coffer-backup/coffer/archive"
+	"github.com/coffer-backup/coffer/archive/format"
+	"github.com/coffer-backup/coffer/archive/source"
+	"github.com/coffer-backup/coffer/blob"
+)
+
+// Setup says what to back up and where to.
+type Setup struct {
+	Source      string   // folder of the chat store
+	Destination string   // as for OpenDestination
+	Exclude     []string // patterns as in .gitignore, relative to Source
+	ExcludeFile string   // file with one such pattern a line; read at every backup
+	Databases   []string // GLOB[:PAGESIZE]: databases that do not begin with the SQLite magic
+	Beside      bool     // make a new archive although there is one at the destination
+	AcceptOlder bool     // adopt an archive although it is older than this device has seen, or the vault knows
+}
+
+// Prepare checks that Enable can go ahead, makes the destination if it is not there, and returns
+// the archives that are at it. Call it before a key is made and shown to anybody. It finishes an
+// Enable that a crash interrupted, and then returns ErrEnabled.
+//
+// Errors: ErrEnabled, ErrBusy, ErrSource, ErrRules, ErrDestination; archive.ErrExists beside the archives found,
+// unless Setup.Beside is set; those of the destination.
+func (d *Device) Prepare(ctx context.Context, s Setup) ([]archive.Found, error) {
+	unlock, err := d.lock("init")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	_, found, err := d.prepare(ctx, &s)
+	return found, err
+}
+
+func (d *Device) prepare(ctx context.Context, s *Setup) (blob.Store, []archive.Found, error) {
+	if err := d.check(s); err != nil {
+		return nil, nil, err
+	}
+	c, err := d.Config()
+	switch {
+	case err == nil:
+		return nil, nil, fmt.Errorf("%w: %s to %s", ErrEnabled, c.Source, c.Destination)
+	case !errors.Is(err, ErrNotEnabled):
+		return nil, nil, err
+	}
+	store, err := d.o.OpenDestination(ctx, s.Destination, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Pending && c.Destination == s.Destination {
+		if err := d.finishEnable(ctx, c); err != nil {
+			return nil, nil, err
+		}
+	}
+	found, err := archive.Find(ctx, store)
+	if err == nil && len(found) > 0 && !s.Beside {
+		err = fmt.Errorf("%w: %s", archive.ErrExists, store)
+	}
+	return store, found, err
+}
+
+// finishEnable completes an Enable that a crash interrupted. It returns ErrEnabled if the archive had been
+// made; nil if it had not, and then its key is gone too.
+func (d *Device) finishEnable(ctx context.Context, c Config) error {
+	a, err := d.openWith(ctx, c, keyName(c), false)
+	switch {
+	case errors.Is(err, ErrNoKey), errors.Is(err, archive.ErrNoArchive):
+		return d.o.Keys.Delete(keyName(c))
+	case err != nil:
+		return err
+	}
+	a.Close()
+	c.Pending = false
+	if err := d.saveConfig(c); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: it had been interrupted and is complete now (%s to %s)", ErrEnabled, c.Source, c.Destination)
+}
+
+// Enable makes a new archive that key opens, and sets up this device to back up into it.
+// The caller shows the key to the user before; this device keeps its own copy.
+//
+// Errors: those of Prepare.
+func (d *Device) Enable(ctx context.Context, s Setup, key Key) error {
+	unlock, err := d.lock("init")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	store, _, err := d.prepare(ctx, &s)
+	if err != nil {
+		return err
+	}
+	c := d.config(s)
+	c.Archive, c.Pending = format.NewID(), true
+	if err := d.saveConfig(c); err != nil {
+		return err
+	}
+	// A crash here leaves a pending set-up without a key: the next Enable starts afresh.
+	if err := d.o.Keys.Save(keyName(c), key); err != nil {
+		return err
+	}
+	options, err := d.archiveOptions(c, false)
+	if err != nil {
+		return err
+	}
+	// From here on the archive may exist, and its key is safe: the next Prepare looks.
+	a, err := archive.Create(ctx, store, c.Archive, key, options)
+	if err != nil {
+		return err
+	}
+	a.Close()
+	c.Pending = false
+	return d.saveConfig(c)
+}
+
+func (d *Device) config(s Setup) Config {
+	return Config{
+		Version:     configVersion,
+		Device:      format.NewID(),
+		Source:      s.Source,
+		Destination: s.Destination,
+		Exclude:     s.Exclude,
+		ExcludeFile: s.ExcludeFile,
+		Databases:   s.Databases,
+		Created:     d.now().UTC(),
+	}
+}
+
+// checkRules finds patterns that the first backup would stumble over.
+func (d *Device) checkRules(s Setup) error {
+	patterns, err := d.excludes(d.config(s), nil)
+	if err != nil {
+		return err
+	}
+	if _, err := source.Open(s.Source, patterns); err != nil {
+		return fmt.Errorf("%w: %w", ErrRules, err)
+	}
+	for _, text := range s.Databases {
+		if _, err := source.ParseDatabaseGlob(text); err != nil {
+			return fmt.Errorf("%w: %w", ErrRules, err)
+		}
+	}
+	return nil
+}
+
+// check makes the paths of a set-up absolute, and refuses what could not be backed up.
+func (d *Device) check(s *Setup) (err error) {
+	if s.Source, err = filepath.Abs(s.Source); err != nil {
+		return fmt.Errorf("%w: %v", ErrSource, err)
+	}
+	if s.Destination, err = canonicalDestination(s.Destination); err != nil {
+		return err
+	}
+	if s.ExcludeFile != "" {
+		if s.ExcludeFile, err = filepath.Abs(s.ExcludeFile); err != nil {
+			return err
+		}
+	}
+	if err := checkSource(s.Source); err != nil {
+		return err
+	}
+	if err := d.checkRules(*s); err != nil {
+		return err
+	}
+	for _, own := range []string{s.Destination, d.dir} {
+		if rel, ok := below(own, s.Source); ok && rel == "." {
+			return fmt.Errorf("%w: %s is Coffer's own folder", ErrSource, s.Source)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package coffer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+)
+
+// A device's state is a few small files. Each is replaced as a whole, so that a
+// crash leaves the old or the new one.
+
+// maxStateFile bounds what is read of a state file, in bytes.
+const maxStateFile = 4 << 20
+
+// readJSON reads a state file into v. A file that is absent gives fs.ErrNotExist.
+func (d *Device) readJSON(name string, v any) error {
+	data, err := readBounded(filepath.Join(d.dir, name))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %s: %v", ErrState, filepath.Join(d.dir, name), err)
+	}
+	return nil
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
+	if err == nil && len(data) > maxStateFile {
+		err = fmt.Errorf("%w: %s is larger than %d bytes", ErrState, path, maxStateFile)
+	}
+	return data, err
+}
+
+func (d *Device) writeJSON(name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(d.dir, name), append(data, '\n'))
+}
+
+// replaceFile makes path hold data, 0600 and durable. Its folder must exist.
+func replaceFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// removeLeftovers removes what killed processes left of files that they were about to replace. The caller holds the
+// device's lock; head.json has one of its own.
+func (d *Device) removeLeftovers() error {
+	unlock, err := d.lockHead()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	entries, err := os.ReadDir(d.dir)
+	for _, e := range entries {
+		if leftover.MatchString(e.Name()) && e.Type().IsRegular() {
+			err = errors.Join(err, removeFile(filepath.Join(d.dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// leftover are the names that replaceFile gives.
+var leftover = regexp.MustCompile(`^\..+\.tmp-[0-9]+$`)
+
+// removeFile removes path durably; it may be absent.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes renames and removals in a folder durable. Windows cannot flush a folder, and does not need it.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coffer-backup/coffer/internal/core/runner"
+	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/seal"
+	"github.com/coffer-backup/coffer/seal/software"
+)
+
+// CoreConfig is what a core's process needs to know.
+type CoreConfig struct {
+	SealDir       string
+	RotateEntries uint64
+	RotateMs      uint64
+	Logger        *slog.Logger // nil discards
+}
+
+// CoreArgs returns the arguments that tell a process of Config.Command its CoreConfig.
+func (c *CoreConfig) CoreArgs() []string {
+	return []string{"--seal", c.SealDir,
+		"--rotate-entries", strconv.FormatUint(c.RotateEntries, 10), "--rotate-ms", strconv.FormatUint(c.RotateMs, 10)}
+}
+
+// ServeCore serves one life of a core on a connection to its host, and closes it. It returns nil after an orderly stop.
+func ServeCore(ctx context.Context, conn io.ReadWriteCloser, config CoreConfig) error {
+	return serveCore(ctx, stream.NewConn(conn), config)
+}
+
+func serveCore(ctx context.Context, conn *stream.Conn, config CoreConfig) error {
+	sealer, err := openSealer(ctx, config.SealDir)
+	if err != nil {
+		return runner.Refuse(conn, err)
+	}
+	err = runner.Run(ctx, conn, runner.Config{
+		Sealer: sealer, RotateEntries: config.RotateEntries, RotateMs: config.RotateMs, Logger: config.Logger,
+	})
+	return errors.Join(err, sealer.Close())
+}
+
+// openSealer waits a little for the sealer: the core of a host that was killed lets go of it as soon as it notices.
+func openSealer(ctx context.Context, dir string) (*software.Sealer, error) {
+	const tries, wait = 50, 100 * time.Millisecond
+	for n := 1; ; n++ {
+		sealer, err := software.Open(dir)
+		if !errors.Is(err, seal.ErrInUse) || n == tries {
+			return sealer, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (c *Config) core() CoreConfig {
+	return CoreConfig{SealDir: c.sealDir(), RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
+}
+
+// launcher starts cores one after the other: a sealer serves one at a time, so the next waits for the end of the last.
+type launcher struct {
+	config Config
+	lives  sync.WaitGroup
+}
+
+// start starts a core that ends with ctx.
+func (l *launcher) start(ctx context.Context) (*stream.Conn, error) {
+	l.wait()
+	if len(l.config.Command) > 0 {
+		return l.startProcess(ctx)
+	}
+	host, core := stream.Pipe()
+	l.lives.Go(func() {
+		if err := serveCore(ctx, core, l.config.core()); err != nil && ctx.Err() == nil {
+			l.config.logger().Error("the core ended", "error", err)
+		}
+	})
+	return host, nil
+}
+
+// wait returns when every core that was started is gone.
+func (l *launcher) wait() { l.lives.Wait() }
+
+// makeDir makes the vault's folder for its owner only.
+func makeDir(dir string) error { return os.MkdirAll(dir, 0o700) }

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/internal/replica"
+	"github.com/coffer-backup/coffer/seal/software"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// What a request can be told. After the first the vault may have acted on it; clients repeat it, free of charge.
+var (
+	ErrUnavailable = replica.ErrUnavailable
+	ErrBusy        = replica.ErrBusy
+	ErrTooLarge    = replica.ErrTooLarge
+)
+
+// What the operator can be told.
+var (
+	ErrExists     = replica.ErrExists
+	ErrNotCreated = replica.ErrNotCreated
+	ErrLocked     = replica.ErrLocked
+	ErrStore      = replica.ErrStore     // the disk failed: nothing more is written
+	ErrCoreFatal  = replica.ErrCoreFatal // the core found an invariant broken, or could not start from what is stored
+	ErrProtocol   = replica.ErrProtocol
+
+	// ErrStoreMissing means that there are keys of a fleet and no store: a new fleet would destroy them.
+	ErrStoreMissing = errors.New("vault: the sealer has the keys of a fleet whose store is missing: " +
+		"bring the store back, or remove the sealer's folder to give that fleet up for ever")
+)
+
+// Config says where a replica lives and how it runs.
+type Config struct {
+	// Dir holds the store and the sealer's keys, and nothing else. It is made by Create, for its owner only.
+	Dir string
+
+	// Command runs the core in a process of its own: a program and its arguments, to which CoreArgs's are
+	// added, that calls ServeCore. Empty: the core runs in this process.
+	Command []string
+
+	// RotateEntries and RotateMs say after how many log entries and milliseconds a snapshot is made under a new
+	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes.
+	RotateEntries uint64
+	RotateMs      uint64
+
+	// Logger gets the life of the core and the store; nil discards it. It gets no account and no secret.
+	Logger *slog.Logger
+}
+
+func (c *Config) storeDir() string { return filepath.Join(c.Dir, "store") }
+func (c *Config) sealDir() string  { return filepath.Join(c.Dir, "seal") }
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}
+
+// Create makes a new fleet of one replica under a policy. It refuses a folder that has one (ErrExists); one
+// that failed or was killed leaves none, and can be repeated.
+func Create(ctx context.Context, config Config, policy *wire.Policy) error {
+	if err := policy.Check(); err != nil {
+		return err
+	}
+	if err := makeDir(config.Dir); err != nil {
+		return err
+	}
+	launcher := &launcher{config: config}
+	defer launcher.wait()
+	start := func(ctx context.Context) (*stream.Conn, error) {
+		if err := config.emptySealer(ctx); err != nil {
+			return nil, err
+		}
+		return launcher.start(ctx)
+	}
+	err := replica.Create(ctx, replica.Config{Dir: config.storeDir(), Start: start, Logger: config.logger()}, policy.Append(nil))
+	if err != nil {
+		return err
+	}
+	return config.unmark()
+}
+
+// emptySealer makes the sealer's folder. What is in one that is there already is destroyed only if the mark says that an interrupted Create
+// left it: else there was a fleet, and its store is missing, perhaps on a disk that is not mounted.
+func (c *Config) emptySealer(ctx context.Context) error {
+	s, err := software.Create(c.sealDir())
+	if err != nil {
+		if s, err = openSealer(ctx, c.sealDir()); err != nil {
+			return err
+		}
+	}
+	keys, err := s.Keys(ctx)
+	switch marked, markErr := c.marked(); {
+	case err != nil || markErr != nil:
+		err = errors.Join(err, markErr)
+	case len(keys) > 0 && !marked:
+		err = fmt.Errorf("%w: %s", ErrStoreMissing, c.storeDir())
+	default:
+		err = c.mark()
+	}
+	for _, id := range keys {
+		if err == nil {
+			err = s.Destroy(ctx, id)
+		}
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Vault is an open replica. It is safe for concurrent use.
+type Vault struct {
+	replica  *replica.Replica
+	launcher *launcher
+}
+
+// Open opens a folder that Create has made. Either Run or Close must follow.
+func Open(config Config) (*Vault, error) {
+	v := &Vault{launcher: &launcher{config: config}}
+	var err error
+	v.replica, err = replica.Open(replica.Config{Dir: config.storeDir(), Start: v.launcher.start, Logger: config.logger()})
+	if err != nil {
+		return nil, err
+	}
+	// The fleet is whole; a Create that was killed after that has left its mark.
+	if marked, err := config.marked(); err != nil || marked {
+		if err = errors.Join(err, config.unmark()); err != nil {
+			return nil, errors.Join(err, v.Close())
+		}
+	}
+	return v, nil
+}
+
+// Run serves until ctx ends, and then stops the core in order. It starts a core again whose process died, and
+// returns the error when going on would be wrong: ErrStore, ErrCoreFatal, ErrProtocol. It may be called once.
+func (v *Vault) Run(ctx context.Context) error {
+	defer v.launcher.wait()
+	return v.replica.Run(ctx)
+}
+
+// Close releases a vault that was never Run.
+func (v *Vault) Close() error { return v.replica.Close() }
+
+// Ready waits until the core serves. The error is that of ctx, or ErrUnavailable when Run has returned.
+func (v *Vault) Ready(ctx context.Context) error { return v.replica.Ready(ctx) }
+
+// Handle brings a sealed request, of at most wire.MaxEnvelope bytes, to the core and returns its sealed answer. The error is
+// ErrTooLarge, ErrBusy, ErrUnavailable or that of ctx.
+func (v *Vault) Handle(ctx context.Context, request []byte) ([]byte, error) {
+	return v.replica.Handle(ctx, request)
+}
+
+// Descriptor returns the fleet's descriptor, or ErrUnavailable while no core serves.
+func (v *Vault) Descriptor(ctx context.Context) ([]byte, error) { return v.replica.Descriptor(ctx) }
+
+// Stats are counts for the operator. None tells anything about one account.
+type Stats struct {
+	Accounts   uint64
+	Applied    uint64 // index of the last applied log entry
+	LogEntries uint64 // since the last snapshot
+	Epoch      uint64 // of the key that seals the log: 1 more with every snapshot
+	Leader     bool
+	DiskBytes  uint64 // that the store takes
+}
+
+// Stats returns the core's last figures, at most some seconds old; zeros before the first.
+func (v *Vault) Stats() Stats {
+	s := v.replica.Stats()
+	return Stats{s.Accounts, s.Applied, s.LogEntries, s.Epoch, s.Leader, v.replica.DiskBytes()}
+}
