@@ -166,6 +166,9 @@ func (r *restore) run(ctx context.Context) error {
 		return err
 	}
 	bytes, files, err := r.check(ctx)
+	if errors.Is(err, ErrOccupied) {
+		r.tidy()
+	}
 	if err != nil {
 		return err
 	}

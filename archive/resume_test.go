@@ -228,6 +228,15 @@ func TestResumeOthers(t *testing.T) {
 		restoreTo(t, dev.mustOpen(), RestoreConfig{Dir: dir, Snapshot: ids[0].String(), Overwrite: true})
 		wantTree(t, dir, w.want[ids[0]].with(".", readTree(t, dir)["."]))
 	})
+	t.Run("nothing but the empty private folder", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "target")
+		restoreTo(t, d.mustOpen(), RestoreConfig{Dir: dir, Snapshot: ids[0].String()})
+		must(t, os.Chmod(dir, 0o700))
+		must(t, os.Mkdir(filepath.Join(dir, workName), 0o700))
+		_, err := d.mustOpen().Restore(t.Context(), RestoreConfig{Dir: dir, Snapshot: ids[0].String()})
+		wantErr(t, "restore", err, ErrOccupied)
+		wantTree(t, dir, w.want[ids[0]].with(".", readTree(t, dir)["."]))
+	})
 	t.Run("an old database that is to be replaced", func(t *testing.T) {
 		dir := t.TempDir()
 		d.unfinished(RestoreConfig{Dir: dir, Overwrite: true}, "zeros", "Databases/msgstore.db")

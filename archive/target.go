@@ -270,12 +270,29 @@ func (r *restore) close() {
 
 // removeWork removes the private folder, and with it the mark of an unfinished restore.
 func (r *restore) removeWork() error {
+	err := r.clearWork() // the mark goes last: a kill before it is an interrupted restore, one after it leaves an empty folder at most
 	r.lock.Close()
+	if err == nil {
+		err = r.work.Remove(stateName)
+	}
 	r.work.Close()
-	if err := r.root.RemoveAll(workName); err != nil {
+	if err == nil {
+		err = r.root.Remove(workName)
+	}
+	if err != nil {
 		return fmt.Errorf("everything is restored; remove the left-over folder %s by hand: %w", filepath.Join(r.c.Dir, workName), err)
 	}
 	return nil
+}
+
+// tidy removes the empty private folder of a restore that was killed when all but that was done.
+func (r *restore) tidy() {
+	if r.root == nil || r.resume {
+		return
+	}
+	if info, err := r.root.Lstat(workName); err == nil && info.IsDir() {
+		r.root.Remove(workName) // fails if something is in it
+	}
 }
 
 func dot(target string) string {
