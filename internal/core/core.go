@@ -225,6 +225,22 @@ type (
 		Result Result
 	}
 
+	// Peer brings bytes from the host of another slot, as this host says: nothing is believed of it. Slots from FirstStranger on
+	// are connections of hosts that no slot is known of.
+	Peer struct {
+		Slot Slot
+		Data []byte
+	}
+
+	// Admin is an operator's command, which comes by the host: it may change who is in the fleet, and nothing of an account.
+	Admin struct {
+		ID        uint64
+		Command   AdminCommand
+		Slot      Slot
+		Partition wire.Partition // of AdminTransfer
+		All       bool           // of AdminTransfer: every partition that this core leads
+	}
+
 	// Stop begins an orderly end: what was begun is finished, see Idle, and nothing is begun.
 	Stop struct{}
 
@@ -272,8 +288,59 @@ type (
 		AAD    []byte
 	}
 
+	// Send is for the host of a slot, in any order or not at all: what must arrive is sent again.
+	Send struct {
+		Slot Slot
+		Data []byte
+	}
+
+	// Peers is who else is in the fleet, and how its hosts reach each other. It replaces what was said before.
+	Peers struct{ Members []Member }
+
+	// Leads says who leads a partition, as far as this core knows; slot 0: nobody.
+	Leads struct {
+		Partition wire.Partition
+		Slot      Slot
+	}
+
+	// Told answers an Admin: with a join ticket after AdminInvite, or with why not.
+	Told struct {
+		ID      uint64
+		Ticket  []byte
+		Refusal string // empty: done, or begun where that takes time
+	}
+
 	// Retire asks to destroy a key of the sealer for ever.
 	Retire struct{ KeyID string }
+)
+
+// Slot is a place for a replica in a fleet, from 1 on; 0 is none.
+type Slot uint16
+
+// FirstStranger is the first number for connections that belong to no slot.
+const FirstStranger Slot = 0x8000
+
+// Member is a slot of the fleet with what its host told of itself: at most MaxHostInfo bytes that only hosts understand.
+type Member struct {
+	Slot Slot
+	Host []byte
+}
+
+// MaxHostInfo bounds a Member's Host, in bytes; MaxPeerData what a Send or Peer carries; MaxTicket a join ticket.
+const (
+	MaxHostInfo = 512
+	MaxPeerData = 1 << 20
+	MaxTicket   = 8 << 10
+)
+
+// AdminCommand is what an operator can ask of a core.
+type AdminCommand uint8
+
+// The commands. The numbers are part of the stream's protocol.
+const (
+	AdminInvite   AdminCommand = 1 // a ticket, good once and for a day, to join in a slot; a replica that has the slot is replaced
+	AdminRemove   AdminCommand = 2 // takes a slot out of the fleet
+	AdminTransfer AdminCommand = 3 // hands leadership to a slot, or to any (0) that is up to date
 )
 
 // request is a client's request that is being worked on.
