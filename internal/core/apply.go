@@ -107,7 +107,9 @@ func (c *Core) applyOp(b *bucket, m *command) (out ledger.Outcome, err error) {
 	}
 	out = ledger.Apply(&c.identity.policy, c.clock, a, m.op)
 	b.applied = c.applied
-	if after := string(a.Append(nil)); after != before {
+	after := string(a.Append(nil))
+	c.observe(Applied{c.identity.partition, c.applied, c.clock, &c.identity.policy, m.account, before, after, m.op, out})
+	if after != before {
 		if b.set(m.account, after) {
 			c.ledger.count++
 		}
