@@ -79,7 +79,9 @@ func (w *World) act(a Action) {
 	case Resend:
 		w.resend(m)
 	case Replace, Remove:
-		w.replace(a)
+		if w.allServe() { // an operator replaces one after the other
+			w.replace(a)
+		}
 	case Transfer:
 		w.operate(core.Admin{Command: core.AdminTransfer, Slot: w.machines[a.Other].slot(), All: true}, a.Node, func(core.Told) {})
 	default:
@@ -106,7 +108,7 @@ func (w *World) hinder(m *machine, a Action) {
 
 // restart turns a machine off now, and on in a while.
 func (w *World) restart(m *machine, ms uint64, on func()) {
-	if w.calm {
+	if w.calm || w.schedule.Setup.Gentle && !w.quorumWithout(m) {
 		return
 	}
 	m.off()
@@ -142,21 +144,19 @@ func (w *World) stopAll(ms uint64) {
 func (w *World) leap(ms uint64) {
 	running := w.now < w.leapEnd
 	w.leapEnd = max(w.leapEnd, w.now+ms)
-	if running {
-		return
+	if !running {
+		w.leapStep()
 	}
-	var step func()
-	step = func() {
-		if w.now < w.leapEnd {
-			w.extra += tickMs * (leaping - 1)
-			w.after(tickMs, step)
-		}
+}
+
+func (w *World) leapStep() {
+	if w.now < w.leapEnd {
+		w.extra += tickMs * (leaping - 1)
+		w.after(tickMs, w.leapStep)
 	}
-	step()
 }
 
 func clone(image map[string][]byte) map[string][]byte {
 	d := disk{stored: image}
 	return d.image()
 }
-

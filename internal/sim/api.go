@@ -3,8 +3,6 @@
 package sim
 
 import (
-	"errors"
-
 	"github.com/coffer-backup/coffer/internal/core"
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -28,15 +26,14 @@ type partView struct {
 
 func viewOf(c *core.Core) view {
 	s := c.Stats()
-	return view{slot: 1, serving: s.Leader, parts: []partView{{leads: s.Leader, leader: 1, applied: s.Applied, voters: []core.Slot{1}}}}
-}
-
-func create(config core.Config, policy *wire.Policy, info []byte, first core.NewEpoch) (*core.Core, []core.Effect, error) {
-	return core.Create(config, policy, first)
-}
-
-func join(config core.Config, ticket, info []byte, first core.NewEpoch) (*core.Core, []core.Effect, error) {
-	return nil, nil, errors.New("sim: this core cannot join")
+	v := view{slot: s.Slot, incarnation: s.Incarnation, serving: s.Serving && s.Founded}
+	for _, p := range s.Partitions {
+		v.parts = append(v.parts, partView{
+			p.Partition, p.Role == core.RoleLeader, p.Leader, p.Term, p.Applied, p.Voters, p.Learners,
+		})
+		v.serving = v.serving && p.Role >= core.RoleFollower
+	}
+	return v
 }
 
 // load starts a core from a disk.
@@ -47,5 +44,5 @@ func load(config core.Config, d *disk, s *sealer, info []byte) (*core.Core, []co
 			return nil, nil, err
 		}
 	}
-	return l.Finish()
+	return l.Finish(info)
 }

@@ -25,6 +25,7 @@ func (c *client) ask(body wire.Body) (wire.Body, error) {
 	op := c.w.checks.linear.begin(c, body)
 	answer, err := c.exchange(body)
 	c.w.checks.linear.end(op, answer, err)
+	c.w.trace.note("%d ms: %v asks %T: %T, %v", c.w.now, c, body, answer, err)
 	return answer, err
 }
 

@@ -2,7 +2,10 @@
 
 package sim
 
-import "github.com/coffer-backup/coffer/internal/core"
+import (
+	"github.com/coffer-backup/coffer/internal/core"
+	"github.com/coffer-backup/coffer/wire"
+)
 
 // checks are the checkers of one run.
 type checks struct {
@@ -15,7 +18,7 @@ type checks struct {
 }
 
 func newChecks(w *World) *checks {
-	return &checks{w, newLogCheck(), newAccountCheck(), newBudgetCheck(), newIncarnationCheck(), newLinearCheck(w)}
+	return &checks{w, newLogCheck(), newAccountCheck(), newBudgetCheck(), newIncarnationCheck(w.schedule.Setup.Restart != wire.RestartTrustDisk), newLinearCheck(w)}
 }
 
 // observe is what a core calls, within its step.
@@ -32,12 +35,17 @@ func (r *replica) observe(o core.Observation) {
 	case core.Evaluating:
 		r.w.trace.count["evaluated"]++
 		r.w.fail("budget", c.budget.evaluating(&o))
+	case core.Configured:
+		r.w.fail("incarnation", c.incarnations.configured(&o))
+		if r.core != nil { // else it is being started
+			r.w.fail("incarnation", c.incarnations.uses(&o, viewOf(r.core).incarnation))
+		}
 	}
 }
 
 // after looks at a core after each of its steps.
 func (c *checks) after(r *replica) {
-	c.w.fail("incarnation", c.incarnations.saw(r.config, r.m.info, viewOf(r.core)))
+	c.w.fail("incarnation", c.incarnations.saw(viewOf(r.core)))
 }
 
 // finish judges the whole run.

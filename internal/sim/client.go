@@ -47,6 +47,13 @@ type guess struct {
 	login  *opaque.Login
 }
 
+func (c *client) String() string {
+	if c.thief {
+		return "the thief of " + c.name
+	}
+	return c.name
+}
+
 var errOver = errors.New("sim: the world is over")
 
 func (w *World) newClient(account int, thief bool) *client {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	policyCooldownMs = 2_000
-	scheduleMs       = 40_000
+	policyCooldownMs = 1_000
+	scheduleMs       = 20_000
 	leapMs           = 1 << 40 // what SetClock's N is relative to, so that clocks go back, too
 )
 
@@ -37,7 +37,6 @@ var hostKinds = []weighted{
 func Generate(seed uint64, allow func(*Setup)) *Schedule {
 	random := rand.New(rand.NewPCG(seed, 1))
 	s := &Schedule{Seed: seed, Setup: newSetup(random)}
-	s.Setup.Restart, s.Setup.Replicas, s.Setup.Partitions = wire.RestartTrustDisk, 1, 1 // TODO: several
 	if allow != nil {
 		allow(&s.Setup)
 	}
@@ -71,6 +70,7 @@ func newSetup(random *rand.Rand) Setup {
 	case 3, 4, 5:
 		s.Replicas = 5
 	}
+	s.Gentle = random.IntN(4) > 0
 	if random.IntN(2) == 0 {
 		s.Network.DropPercent = random.IntN(15)
 	}
@@ -102,7 +102,7 @@ func (s *Setup) action(random *rand.Rand, k Kind) Action {
 	}
 	switch k {
 	case Crash, Rewind, Cut, CutOneWay, Starve, Pause, SlowDisk, Lie, StopAll, Leap, Remove:
-		a.N = 100 << random.IntN(8) // up to 12.8 s
+		a.N = 100 << random.IntN(7) // up to 6.4 s
 	case SetClock:
 		a.N = leapMs + uint64(random.IntN(48*3600_000)) - 24*3600_000
 	}

@@ -48,7 +48,7 @@ func (i *issuer) token(subject string) string {
 func (w *World) policy() *wire.Policy {
 	s, p := &w.schedule.Setup, wire.DefaultPolicy()
 	p.Restart, p.Partitions, p.Budget = s.Restart, s.Partitions, s.Budget
-	p.CooldownMs, p.PendingMs, p.ProvableMs, p.GraceMs = policyCooldownMs, 20_000, 10_000, 10*60_000
+	p.CooldownMs, p.PendingMs, p.ProvableMs, p.GraceMs = policyCooldownMs, 20_000, 10_000, 2*60_000
 	p.Issuer, p.CoreAudience, p.GatewayAudience = issuerName, audience, "gateway"
 	p.TokenKeys = []wire.TokenKey{w.tokens.tokenKey()}
 	return &p

@@ -5,8 +5,10 @@ package sim
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/coffer-backup/coffer/internal/core"
+	"github.com/coffer-backup/coffer/wire"
 )
 
 // machine is a host with its disk and its sealer, and the cores that it runs: one, and clones of it where the host is hostile.
@@ -69,7 +71,7 @@ func (m *machine) started(d *disk, start func(r *replica) (*core.Core, []core.Ef
 // create makes the fleet.
 func (m *machine) create() {
 	m.main = m.started(m.disk, func(r *replica) (*core.Core, []core.Effect, error) {
-		return create(m.config(r), m.w.policy(), []byte(m.info), m.sealer.newEpoch())
+		return core.Create(m.config(r), m.w.policy(), []byte(m.info), m.sealer.newEpoch())
 	})
 }
 
@@ -77,7 +79,7 @@ func (m *machine) create() {
 func (m *machine) join(ticket []byte) {
 	m.disk, m.wiped = newDisk(), false
 	m.main = m.started(m.disk, func(r *replica) (*core.Core, []core.Effect, error) {
-		return join(m.config(r), ticket, []byte(m.info), m.sealer.newEpoch())
+		return core.Join(m.config(r), ticket, []byte(m.info), m.sealer.newEpoch())
 	})
 }
 
@@ -107,6 +109,23 @@ func (m *machine) off() {
 	m.main, m.stopping = nil, false
 	m.disk.store(m.w.random.IntN(len(m.disk.queue) + 1))
 	m.disk.queue = nil
+	m.w.lost = m.w.lost || !m.w.quorumWithout(nil)
+}
+
+// quorumWithout tells whether a majority of voters lives when a machine is off: then the fleet can go on.
+func (w *World) quorumWithout(off *machine) bool {
+	if w.schedule.Setup.Restart == wire.RestartTrustDisk {
+		return true // who is off has its vote, and will be on again
+	}
+	living := map[[8]byte]bool{}
+	for _, m := range slices.Concat(w.machines, w.old) {
+		if m != off {
+			for _, r := range m.running() {
+				living[viewOf(r.core).incarnation] = true
+			}
+		}
+	}
+	return w.checks.incarnations.quorum(func(s core.Seat) bool { return living[[8]byte(s.Incarnation[:8])] })
 }
 
 // on starts the core again, if the machine is off and has a place in the fleet.

@@ -5,6 +5,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -54,7 +55,7 @@ func (w *World) settle() {
 	for _, m := range w.machines[1:] {
 		m.wiped = true
 		w.invite(m)
-		w.run(w.now+settleMs, m.serves)
+		w.run(w.now+settleMs, m.votes)
 	}
 	w.run(w.now+settleMs, w.allServe)
 	if w.failure == nil && !w.allServe() {
@@ -105,14 +106,13 @@ func (w *World) heal() {
 		}
 	}
 	w.run(w.now+healMs, w.allServe)
-	w.leapEnd = w.now + 40_000 // 33 minutes: whatever was locked or waited is over
-	w.leap(0)
-	w.run(w.now+42_000, nil)
+	w.leap(3_000) // a minute: by the slowest of the fleet's clocks every cooldown is over
+	w.run(w.now+3_000, nil)
 }
 
 // finish asks what became of every account, and has the checkers judge the whole.
 func (w *World) finish() {
-	if w.failure == nil && !w.checks.incarnations.lost && !w.allServe() {
+	if w.failure == nil && !w.lost && !w.allServe() {
 		w.fail("liveness", fmt.Errorf("the healed fleet does not serve: %v", w.whoServes()))
 	}
 	var open int
@@ -134,7 +134,7 @@ func (w *World) finish() {
 func (c *client) atLast() {
 	for range 5 {
 		s := c.status()
-		if c.w.checks.incarnations.lost {
+		if c.w.lost {
 			return
 		}
 		if s == nil {
@@ -150,6 +150,20 @@ func (c *client) atLast() {
 
 // serves tells whether a machine's core serves every partition.
 func (m *machine) serves() bool { return m.main != nil && viewOf(m.main.core).serving }
+
+// votes tells whether a machine's core votes everywhere, in a fleet that need not be founded yet.
+func (m *machine) votes() bool {
+	if m.main == nil {
+		return false
+	}
+	v := viewOf(m.main.core)
+	for _, p := range v.parts {
+		if !slices.Contains(p.voters, v.slot) || p.leader == 0 {
+			return false
+		}
+	}
+	return len(v.parts) > 0
+}
 
 // leadsAll tells whether a core leads every partition, as the first of a new fleet does.
 func (r *replica) leadsAll() bool {

@@ -25,6 +25,7 @@ type Setup struct {
 	RotateEntries uint64
 	Accounts      int
 	Network       Network
+	Gentle        bool   // the host does not end the majority that a policy lives by, so that the fleet must serve in the end
 	EndMs         uint64 // when the last action is over
 }
 
@@ -65,7 +66,7 @@ const (
 	Replace                   // the operator gives Node's slot to a new machine
 	Remove                    // the operator takes Node's slot out, and invites a new machine for it after N ms
 	StopAll                   // every machine stops in good order, and starts again after N ms
-	Leap                      // for N ms time runs fifty times as fast
+	Leap                      // for N ms time runs twenty times as fast
 )
 
 // What clients do. Other is the account.

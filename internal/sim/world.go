@@ -16,7 +16,7 @@ import (
 const (
 	startMs = 1_800_000_000_000 // the time of day when a world begins
 	tickMs  = 100
-	leaping = 50 // times as fast
+	leaping = 20 // times as fast: slow enough that a core does not take its peers for silent
 )
 
 // World is one run.
@@ -41,6 +41,7 @@ type World struct {
 	stops      []func()
 
 	calm    bool // no faults: before the schedule and after it
+	lost    bool // the majority that knew the state is gone, so that the fleet needs not serve any more
 	checks  *checks
 	trace   trace
 	failure *Failure
