@@ -130,7 +130,12 @@ func (w *World) quorumWithout(off *machine) bool {
 
 // on starts the core again, if the machine is off and has a place in the fleet.
 func (m *machine) on() {
-	if m.main == nil && !m.wiped && !m.retired && m.w.failure == nil {
+	switch {
+	case m.main != nil || m.wiped || m.retired || m.w.failure != nil:
+	case len(m.disk.stored) == 0: // it had joined, and died before its first write
+		m.wiped = true
+		m.w.invite(m)
+	default:
 		m.main = m.boot(m.disk)
 	}
 }

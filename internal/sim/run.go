@@ -193,7 +193,7 @@ func (w *World) whoServes() (list []string) {
 		case m.main == nil:
 			list = append(list, "off")
 		default:
-			list = append(list, fmt.Sprintf("%+v", viewOf(m.main.core)))
+			list = append(list, fmt.Sprintf("%+v", m.main.core.Stats()))
 		}
 	}
 	return list
