@@ -172,5 +172,10 @@ type Stats struct {
 // Stats returns the core's last figures, at most some seconds old; zeros before the first.
 func (v *Vault) Stats() Stats {
 	s := v.replica.Stats()
-	return Stats{s.Accounts, s.Applied, s.LogEntries, s.Epoch, s.Leader, v.replica.DiskBytes()}
+	out := Stats{Accounts: s.Accounts, Epoch: s.Epoch, Leader: s.Serving, DiskBytes: v.replica.DiskBytes()}
+	for _, p := range s.Partitions {
+		out.Applied += p.Applied
+		out.LogEntries += p.LogEntries
+	}
+	return out
 }

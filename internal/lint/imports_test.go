@@ -153,6 +153,12 @@ var rules = []rule{{
 	others:  []string{"github.com/anishathalye/porcupine"},
 	deny:    []string{"os", "net", "sync", "crypto/rand"},
 }, {
+	folder:  "internal/link",
+	against: "whoever connects; it carries sealed bytes, between hosts that nobody trusts",
+	ours:    []string{"wire"},
+	others:  []string{"golang.org/x/sync"},
+	deny:    []string{"os/exec", "net/http"},
+}, {
 	folder:  "internal/opaque",
 	against: "whoever makes the messages: OPAQUE alone, every random byte an argument",
 	others:  []string{"github.com/bytemare", "golang.org/x/crypto"},
