@@ -81,7 +81,7 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 			p.handOver(&status) // a leader does not take itself out
 		case p.gone(m), !voter && successor != nil:
 			return confChange(raftpb.ConfChangeRemoveNode, m.id)
-		case voter && successor != nil && p.isReady(&status, successor.id):
+		case ruleRemoveFirst && voter && successor != nil && p.isReady(&status, successor.id):
 			if m.id == p.id {
 				p.handOver(&status)
 				continue
@@ -91,7 +91,7 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 			}
 		case !voter && !learner:
 			return confChange(raftpb.ConfChangeAddLearnerNode, m.id)
-		case learner && !p.votesFor(m.slot) && p.isReady(&status, m.id):
+		case learner && (!ruleRemoveFirst || !p.votesFor(m.slot)) && p.isReady(&status, m.id):
 			return confChange(raftpb.ConfChangeAddNode, m.id)
 		}
 	}
@@ -202,7 +202,7 @@ func (p *partition) towardsFounding() {
 func (p *partition) applyChange(m *command) {
 	founded := p.group.founded
 	p.group.apply(m.change, p.applied, p.clock)
-	if p.group.founded && !founded {
+	if p.group.founded && !founded && ruleFoundedAnew {
 		p.c.rotateSoon = true // a copy of the disk from before this could be started, and is worth nothing without its key
 	}
 	p.proposed.until = 0
