@@ -147,6 +147,17 @@ var rules = []rule{{
 	others:  []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sync"},
 	deny:    []string{"crypto"},
 }, {
+	folder:  "internal/settings",
+	against: "a mistyped file: it reads what operators write, and nothing secret",
+	ours:    []string{"wire", "internal/token"},
+	others:  []string{"github.com/pelletier/go-toml/v2"},
+	deny:    []string{"net/http", "os/exec"},
+}, {
+	folder:  "internal/operator",
+	against: "whoever else uses the machine; an operator can name no account",
+	ours:    []string{"vault"},
+	deny:    []string{"os/exec"},
+}, {
 	folder:  "internal/opaque",
 	against: "whoever makes the messages: OPAQUE alone, every random byte an argument",
 	others:  []string{"github.com/bytemare", "golang.org/x/crypto"},
