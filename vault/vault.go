@@ -36,6 +36,9 @@ var (
 		"bring the store back, or remove the sealer's folder to give that fleet up for ever")
 )
 
+// Fingerprint is the SHA-256 of a node's or a gateway's certificate.
+type Fingerprint [32]byte
+
 // Config says where a replica lives and how it runs.
 type Config struct {
 	// Dir holds the store and the sealer's keys, and nothing else. It is made by Create, for its owner only.
@@ -44,6 +47,16 @@ type Config struct {
 	// Command runs the core in a process of its own: a program and its arguments, to which CoreArgs's are
 	// added, that calls ServeCore. Empty: the core runs in this process.
 	Command []string
+
+	// Listen is where the fleet's other nodes and the gateways connect. Port 0: one that is free, which is kept over restarts while it
+	// stays free. Empty: nowhere, for a fleet of one.
+	Listen string
+
+	// Advertise is the address at which the others reach this node; empty: the one that it listens on. The fleet is told at every start.
+	Advertise string
+
+	// Gateways are the certificates of the gateways that may bring requests.
+	Gateways []Fingerprint
 
 	// RotateEntries and RotateMs say after how many log entries and milliseconds a snapshot is made under a new
 	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes.
@@ -158,19 +171,3 @@ func (v *Vault) Handle(ctx context.Context, request []byte) ([]byte, error) {
 
 // Descriptor returns the fleet's descriptor, or ErrUnavailable while no core serves.
 func (v *Vault) Descriptor(ctx context.Context) ([]byte, error) { return v.replica.Descriptor(ctx) }
-
-// Stats are counts for the operator. None tells anything about one account.
-type Stats struct {
-	Accounts   uint64
-	Applied    uint64 // index of the last applied log entry
-	LogEntries uint64 // since the last snapshot
-	Epoch      uint64 // of the key that seals the log: 1 more with every snapshot
-	Leader     bool
-	DiskBytes  uint64 // that the store takes
-}
-
-// Stats returns the core's last figures, at most some seconds old; zeros before the first.
-func (v *Vault) Stats() Stats {
-	s := v.replica.Stats()
-	return Stats{s.Accounts, s.Applied, s.LogEntries, s.Epoch, s.Leader, v.replica.DiskBytes()}
-}
