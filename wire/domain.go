@@ -34,11 +34,24 @@ const (
 	DomainFleetHPKE   = "coffer/v1/fleet/hpke"   // HKDF of the fleet secret: seed of the HPKE key
 	DomainFleetOPAQUE = "coffer/v1/fleet/opaque" // HKDF of the fleet secret: seed of the OPAQUE server key
 	DomainFleetBucket = "coffer/v1/fleet/bucket" // HKDF of the fleet secret: key of the hash from accounts to buckets
+	DomainFleetJoin   = "coffer/v1/fleet/join"   // HKDF of the fleet secret: seed of the HPKE key that requests to join are sealed to
+	DomainFleetCert   = "coffer/v1/fleet/cert"   // HKDF of the fleet secret: seed of the Ed25519 key that signs the slots' credentials
 	DomainEpoch       = "coffer/v1/epoch"        // AAD of the epoch key in the sealer
 	DomainManifest    = "coffer/v1/manifest"     // HKDF of the epoch key: what seals the manifest
 	DomainLog         = "coffer/v1/log"          // HKDF of the epoch key: what seals log entries and raft's state
 	DomainBucket      = "coffer/v1/bucket"       // AAD of a bucket, sealed under a key of its own
 	DomainTicket      = "coffer/v1/ticket"       // AAD of a registration ticket
+	DomainJoin        = "coffer/v1/join"         // HPKE info of a request to join
+	DomainJoinTicket  = "coffer/v1/join/ticket"  // hash: what the log keeps of a join ticket's secret
+	DomainJoinAnswer  = "coffer/v1/join/answer"  // HPKE export: what the answer to it is sealed under
+	DomainCredential  = "coffer/v1/credential"   // signed by the fleet: a slot's credential
+	DomainIncarnation = "coffer/v1/incarnation"  // signed by the slot's credential: the key of one boot
+	DomainSession     = "coffer/v1/session"      // HPKE info and hash of the handshake between two incarnations
+	DomainSessionKey  = "coffer/v1/session/key"  // HPKE export: the secret of a session
+	DomainAccept      = "coffer/v1/session/accept"
+	DomainFinish      = "coffer/v1/session/finish"
+	DomainInitiator   = "coffer/v1/session/initiator" // HKDF of a session's secret: what the initiator sends under
+	DomainResponder   = "coffer/v1/session/responder" // HKDF of a session's secret: what the responder sends under
 	DomainLogin       = "coffer/v1/login"        // HKDF of an incarnation's secret: nonces and key share of a guess's KE2
 )
 

@@ -3,6 +3,8 @@
 package core
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3/raftpb"
 	"golang.org/x/crypto/cryptobyte"
 
@@ -10,152 +12,220 @@ import (
 	"github.com/coffer-backup/coffer/wire"
 )
 
-// A command is what an entry of the log holds.
+// A command is what an entry of the log holds: an operation on an account, a change of the group, or neither, and then it only tells the time.
 type command struct {
 	reading     wire.UnixMs // the proposer's clock
 	incarnation uint64      // the core that proposed it, and
-	request     uint64      // the request it works on, 0 for none
+	request     uint64      // the request or operator's command it works on, 0 for none
 	account     wire.AccountID
-	op          ledger.Op // nil: the entry only tells the time
+	op          ledger.Op
+	change      *change
 }
+
+// What a command holds, as its encoding says.
+const (
+	holdsNothing = 0
+	holdsOp      = 1
+	holdsChange  = 2
+)
 
 func (m *command) encode() []byte {
 	var b cryptobyte.Builder
 	b.AddUint64(uint64(m.reading))
 	b.AddUint64(m.incarnation)
 	b.AddUint64(m.request)
-	if m.op != nil {
+	switch {
+	case m.op != nil:
+		b.AddUint8(holdsOp)
 		b.AddBytes(m.account[:])
 		b.AddBytes(ledger.AppendOp(nil, m.op))
+	case m.change != nil:
+		b.AddUint8(holdsChange)
+		m.change.add(&b)
+	default:
+		b.AddUint8(holdsNothing)
 	}
 	return b.BytesOrPanic()
 }
 
 func decodeCommand(encoded []byte) (*command, error) {
 	m, s := new(command), cryptobyte.String(encoded)
-	if !s.ReadUint64((*uint64)(&m.reading)) || !s.ReadUint64(&m.incarnation) || !s.ReadUint64(&m.request) {
-		return nil, damaged("a command cannot be read")
+	var holds uint8
+	ok := s.ReadUint64((*uint64)(&m.reading)) && s.ReadUint64(&m.incarnation) && s.ReadUint64(&m.request) && s.ReadUint8(&holds)
+	switch {
+	case ok && holds == holdsNothing:
+		ok = s.Empty()
+	case ok && holds == holdsOp && s.CopyBytes(m.account[:]):
+		var err error
+		m.op, err = ledger.ParseOp(s)
+		ok = err == nil
+	case ok && holds == holdsChange:
+		m.change = new(change)
+		ok = m.change.read(&s)
+	default:
+		ok = false
 	}
-	if s.Empty() {
-		return m, nil
-	}
-	if !s.CopyBytes(m.account[:]) {
-		return nil, damaged("a command cannot be read")
-	}
-	var err error
-	if m.op, err = ledger.ParseOp(s); err != nil {
+	if !ok {
 		return nil, damaged("a command cannot be read")
 	}
 	return m, nil
 }
 
-// propose puts a command into the log. Its request, if any, goes on in finish when the command is committed.
-func (c *Core) propose(request uint64, account wire.AccountID, op ledger.Op) error {
-	m := command{c.now, c.incarnation, request, account, op}
-	return c.node.Propose(m.encode())
+// propose puts an operation into the log. Its request, if any, goes on in committed when it is committed.
+func (p *partition) propose(request uint64, account wire.AccountID, op ledger.Op) error {
+	m := command{reading: p.now, incarnation: p.c.incarnation, request: request, account: account, op: op}
+	return p.node.Propose(m.encode())
+}
+
+// proposeChange puts a change of the group into the log.
+func (p *partition) proposeChange(request uint64, ch *change) error {
+	m := command{reading: p.now, incarnation: p.c.incarnation, request: request, change: ch}
+	return p.node.Propose(m.encode())
 }
 
 // apply applies committed entries.
-func (c *Core) apply(m *raftpb.Message) error {
+func (p *partition) apply(m *raftpb.Message) error {
 	for _, e := range m.GetEntries() {
-		if err := c.applyEntry(e); err != nil {
+		if err := p.applyEntry(e); err != nil {
 			return err
 		}
 	}
 	for _, r := range m.GetResponses() {
-		if err := c.node.Step(r); err != nil {
+		if err := p.node.Step(r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Core) applyEntry(e *raftpb.Entry) error {
-	c.applied = e.GetIndex()
+func (p *partition) applyEntry(e *raftpb.Entry) error {
+	p.applied = e.GetIndex()
+	if e.GetType() == raftpb.EntryConfChange {
+		return p.applyConfChange(e)
+	}
 	if len(e.GetData()) == 0 { // a new leader's first entry: everything of earlier terms is applied
-		c.becomeReady(e.GetTerm())
+		p.becomeReady(e.GetTerm())
 		return nil
 	}
 	m, err := decodeCommand(e.GetData())
 	if err != nil {
 		return err
 	}
-	c.clock = max(c.clock, m.reading)
-	c.now = max(c.now, c.clock)
-	if m.op == nil {
+	p.clock = max(p.clock, m.reading)
+	p.now = max(p.now, p.clock)
+	switch {
+	case m.change != nil:
+		p.applyChange(m)
+		return nil
+	case m.op == nil:
 		return nil
 	}
-	b := &c.ledger.list[c.identity.bucketOf(m.account)]
-	if c.applied <= b.applied {
+	b := &p.ledger.list[p.c.identity.bucketOf(m.account)]
+	if p.applied <= b.applied {
 		return nil // the snapshot has it; then no request of this incarnation waits for it
 	}
-	out, err := c.applyOp(b, m)
+	out, err := p.applyOp(b, m)
 	if err != nil {
 		return err
 	}
-	if m.incarnation == c.incarnation && m.request != 0 {
-		c.committed(m.request, out)
+	if m.incarnation == p.c.incarnation && m.request != 0 {
+		p.c.committed(m.request, out)
 	}
 	return nil
 }
 
-func (c *Core) applyOp(b *bucket, m *command) (out ledger.Outcome, err error) {
+func (p *partition) applyOp(b *bucket, m *command) (out ledger.Outcome, err error) {
 	before := b.get(m.account)
 	a, err := ledger.Decode(before)
 	if err != nil {
 		return out, err
 	}
-	out = ledger.Apply(&c.identity.policy, c.clock, a, m.op)
-	b.applied = c.applied
+	out = ledger.Apply(&p.c.identity.policy, p.clock, a, m.op)
+	b.applied = p.applied
 	if after := string(a.Append(nil)); after != before {
 		if b.set(m.account, after) {
-			c.ledger.count++
+			p.ledger.count++
 		}
 	}
 	return out, nil
-}
-
-// becomeReady lets requests in, once this core leads and has applied all that was committed before.
-func (c *Core) becomeReady(term uint64) {
-	if s := c.node.BasicStatus(); s.GetTerm() != term || s.SoftState.Lead != raftNode {
-		return
-	}
-	c.ready = true
-	if c.rotation != nil && c.manifest.epoch.number != c.epoch.number { // it was interrupted: see Loader.Finish
-		c.rotation = c.newRotation()
-	}
 }
 
 // tick moves the clocks and does what is due.
 func (c *Core) tick(in Tick) error {
 	c.reading = in.Now
 	c.elapsed += in.ElapsedMs
-	c.advanceClock(in)
-	c.node.Tick()
+	for _, p := range c.parts {
+		p.advanceClock(in)
+		if p.node != nil {
+			p.node.Tick()
+		}
+		p.tickTransfers()
+	}
+	c.tickPeers()
 	c.expireRequests()
-	if !c.ready || c.stopping {
+	c.expireAdmins()
+	if c.stopping || len(c.parts) == 0 {
 		return nil
 	}
-	c.sweep()
-	if uint64(c.now-c.clockAt) >= clockEntryMs {
-		c.clockAt = c.now
-		_ = c.propose(0, wire.AccountID{}, nil) // a full log is tried again in a minute
+	for _, p := range c.parts {
+		p.lead()
 	}
+	c.sweepPart = (c.sweepPart + 1) % len(c.parts)
+	c.parts[c.sweepPart].sweep()
 	if c.wantsRotation() {
 		c.askRotation()
 	}
 	return nil
 }
 
-// advanceClock follows the runner's readings, at most clockRate times as fast and as slow as its clock runs, and never back. A host that sets
+// lead does what only a leader does, now and then.
+func (p *partition) lead() {
+	if !p.ready {
+		return
+	}
+	if uint64(p.now-p.clockAt) >= clockEntryMs {
+		p.clockAt = p.now
+		_ = p.propose(0, wire.AccountID{}, nil) // a full log is tried again in a minute
+	}
+	if p.number == 0 {
+		p.c.ownHost()
+	}
+	p.reconcile()
+}
+
+// advanceClock follows the readings of a quorum, at most clockRate times as fast and as slow as the runner's clock runs, and never back. A host that sets
 // the time of day forward so wins little against a cooldown, and one that holds it keeps nothing waiting for ever; after a stop the
 // vault's clock is late for a while, which makes waits longer and never shorter.
-func (c *Core) advanceClock(in Tick) {
-	if c.now == 0 { // a new fleet
-		c.now, c.clockAt, c.manifest.at = in.Now, in.Now, in.Now
+func (p *partition) advanceClock(in Tick) {
+	if p.now == 0 && p.base == firstIndex { // a new fleet
+		p.now, p.clockAt = in.Now, in.Now
+		p.c.manifest.at = max(p.c.manifest.at, in.Now)
+	}
+	reading := in.Now
+	if p.ready {
+		reading = p.quorumReading()
 	}
 	elapsed := wire.UnixMs(min(in.ElapsedMs, 60_000))
-	c.now += min(max(in.Now, c.now+elapsed/clockRate)-c.now, clockRate*elapsed)
+	p.now += min(max(reading, p.now+elapsed/clockRate)-p.now, clockRate*elapsed)
+}
+
+// quorumReading returns a time of day that at least as many voters have reached as make a quorum. Who was not heard of lately counts as late:
+// waits become longer, never shorter.
+func (p *partition) quorumReading() wire.UnixMs {
+	voters := p.group.conf.GetVoters()
+	readings := make([]wire.UnixMs, 0, len(voters))
+	for _, id := range voters {
+		switch s := p.sessionOf(id); {
+		case id == p.id:
+			readings = append(readings, p.c.reading)
+		case s != nil:
+			readings = append(readings, s.readingNow(p.c.elapsed))
+		default:
+			readings = append(readings, 0)
+		}
+	}
+	slices.Sort(readings)
+	return readings[len(readings)-(len(readings)/2+1)]
 }
 
 const (
@@ -164,16 +234,19 @@ const (
 )
 
 // sweep finds accounts in which something is due, so that it happens without anybody asking for it.
-func (c *Core) sweep() {
+func (p *partition) sweep() {
+	if !p.ready {
+		return
+	}
 	for found, n := 0, 0; n < sweepBuckets && found < sweepLimit; n++ {
-		for _, a := range c.ledger.list[c.sweepAt].accounts {
-			if ledger.NextDeadline(a.encoded) <= c.now {
+		for _, a := range p.ledger.list[p.sweepAt].accounts {
+			if ledger.NextDeadline(a.encoded) <= p.now {
 				found++
-				if c.propose(0, a.id, &ledger.Expire{}) != nil {
+				if p.propose(0, a.id, &ledger.Expire{}) != nil {
 					return
 				}
 			}
 		}
-		c.sweepAt = (c.sweepAt + 1) % bucketCount
+		p.sweepAt = (p.sweepAt + 1) % len(p.ledger.list)
 	}
 }

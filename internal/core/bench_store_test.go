@@ -91,7 +91,7 @@ func (h *storeHost) live() error {
 			&ledger.Register{ID: wire.RegistrationID{1}, KSF: someKSF}, &ledger.Confirm{ID: wire.RegistrationID{1}},
 			&ledger.Charge{ID: wire.RegistrationID{1}, Serial: 1, Element: wire.ElementDigest{1}},
 		} {
-			if err := h.c.propose(0, id, op); err != nil {
+			if err := h.c.parts[0].propose(0, id, op); err != nil {
 				return err
 			}
 		}
@@ -127,12 +127,12 @@ func (h *storeHost) boot() ([]Effect, error) {
 		switch f := f.(type) {
 		case stream.Create:
 			h.creating = true
-			h.c, effects, err = Create(h.config, &h.policy, h.newEpoch())
+			h.c, effects, err = Create(h.config, &h.policy, nil, h.newEpoch())
 			return effects, err
 		case stream.Load:
 			err = l.Add(Record{f.Key, f.Value})
 		case stream.LoadEnd:
-			h.c, effects, err = l.Finish()
+			h.c, effects, err = l.Finish(nil)
 			return effects, err
 		}
 		if err != nil {

@@ -43,7 +43,7 @@ func BenchmarkBoot(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if _, _, err := l.Finish(); err != nil {
+		if _, _, err := l.Finish(nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -150,11 +150,11 @@ func fill(b *testing.B, n int) *host {
 
 // apply has an operation committed and applied.
 func (h *host) apply(b *testing.B, id wire.AccountID, op ledger.Op) {
-	if err := h.c.propose(0, id, op); err != nil {
+	if err := h.c.parts[0].propose(0, id, op); err != nil {
 		b.Fatal(err)
 	}
-	before := h.c.applied
-	if h.step(); h.c.applied != before+1 {
+	before := h.c.parts[0].applied
+	if h.step(); h.c.parts[0].applied != before+1 {
 		b.Fatal("not committed")
 	}
 }

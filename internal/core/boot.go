@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/coffer-backup/coffer/wire"
@@ -16,31 +16,64 @@ import (
 // Unseal opens an epoch key with the sealer's key of that id.
 type Unseal func(keyID string, sealed, aad []byte) ([]byte, error)
 
-// Create makes a new fleet of one replica under a policy. The epoch key, number 1, comes sealed with EpochAAD(1).
-func Create(config Config, policy *wire.Policy, first NewEpoch) (*Core, []Effect, error) {
+// Create makes a new fleet under a policy, and its first replica, in slot 1. Host is what its host tells of itself, at most MaxHostInfo bytes.
+// The epoch key, number 1, comes sealed with EpochAAD(1).
+func Create(config Config, policy *wire.Policy, host []byte, first NewEpoch) (*Core, []Effect, error) {
 	if err := checkPolicy(policy); err != nil {
 		return nil, nil, err
 	}
-	c := newCore(config)
+	c := newCore(config, host)
 	c.epoch = newEpochKey(1, first.KeyID, first.Sealed, first.Key)
 	c.identity = identity{secret: c.entropy.bytes32(), epoch: 1, generation: 1, policy: *policy}
 	c.entropy.fill(c.identity.fleet[:])
-	m := c.newManifest(1, 1)
-	if err := c.start(m, hardState{term: 1, commit: 1}, nil); err != nil {
+	if err := c.identity.derive(); err != nil {
 		return nil, nil, err
 	}
-	c.persist(Persist{Puts: []Record{c.manifestRecord(m), c.stateRecord()}}, unsynced{})
+	c.place = newPlace(c.entropy.bytes32())
+	c.place.take(&c.identity, founderSlot, firstIndex, c.entropy.bytes32())
+	for n := range policy.Partitions {
+		p := newPartition(c, wire.Partition(n))
+		p.found()
+		c.parts = append(c.parts, p)
+	}
+	if err := c.begin(); err != nil {
+		return nil, nil, err
+	}
+	c.persist(Persist{Puts: append([]Record{c.manifestRecord(c.newManifest(c.marks()))}, c.stateRecords()...)}, unsynced{})
 	effects, err := c.Step()
 	return c, effects, err
 }
 
-// checkPolicy refuses what one replica cannot keep: the descriptor would promise it to clients.
+const founderSlot = 1
+
+// found makes a group of one.
+func (p *partition) found() {
+	p.id, p.base, p.lastIndex, p.applied = firstIndex, firstIndex, firstIndex, firstIndex
+	p.baseTerm = 1
+	p.hard = hardState{term: 1, commit: firstIndex}
+	p.group.conf = &raftpb.ConfState{Voters: []uint64{firstIndex}}
+	p.group.members = []member{{firstIndex, founderSlot, firstIndex, p.c.place.incarnation}}
+	p.group.founded = p.c.identity.policy.Restart == wire.RestartTrustDisk
+	if p.number == 0 {
+		p.group.slots = []slot{{number: founderSlot, serial: firstIndex, credential: p.c.place.credentialPublic(), host: p.c.host}}
+	}
+}
+
+// stateRecords are raft's state of every partition that this replica is admitted to.
+func (c *Core) stateRecords() (records []Record) {
+	for _, p := range c.parts {
+		if p.id != 0 {
+			records = append(records, p.stateRecord())
+		}
+	}
+	return records
+}
+
+// checkPolicy refuses what no core can keep yet: the descriptor would promise it to clients.
 func checkPolicy(p *wire.Policy) error {
-	switch {
-	case p.Restart != wire.RestartTrustDisk:
-		return fmt.Errorf("a fleet of one replica can have the restart policy %v only, and %v is asked for", wire.RestartTrustDisk, p.Restart)
-	case p.Partitions != 1:
-		return fmt.Errorf("a fleet of one replica has one partition, and %d are asked for", p.Partitions)
+	if p.Restart == wire.RestartCounter {
+		return fmt.Errorf("the restart policy %v needs a sealer that counts, and there is none yet: choose %v or %v",
+			p.Restart, wire.RestartMajority, wire.RestartTrustDisk)
 	}
 	return p.Check()
 }
@@ -48,51 +81,34 @@ func checkPolicy(p *wire.Policy) error {
 // EpochAAD returns what an epoch key is sealed with.
 func EpochAAD(number uint64) []byte { return epochAAD(number) }
 
-func newCore(config Config) *Core {
+func newCore(config Config, host []byte) *Core {
 	if config.RotateEntries == 0 {
 		config.RotateEntries = defaultRotateEntries
 	}
 	if config.RotateMs == 0 {
 		config.RotateMs = defaultRotateMs
 	}
-	c := &Core{config: config, entropy: newEntropy(config.Seed), requests: map[uint64]*request{},
-		sessions: sessions{byAccount: map[wire.AccountID]*session{}}}
+	c := &Core{config: config, entropy: newEntropy(config.Seed), host: host[:min(len(host), MaxHostInfo)], requests: map[uint64]*request{},
+		admins: map[uint64]admin{}, sessions: sessions{byAccount: map[wire.AccountID]*session{}}}
 	c.incarnation = c.entropy.uint64()
 	c.loginSecret = c.entropy.bytes32()
 	return c
 }
 
-// start makes the raft node and, in a group of one, the leader.
-func (c *Core) start(m *manifest, hard hardState, log []*raftpb.Entry) error {
-	if err := c.identity.derive(); err != nil {
-		return err
+// begin starts raft in the partitions that this replica is admitted to.
+func (c *Core) begin() error {
+	c.manifest = manifestMark{epoch: c.epoch}
+	for _, p := range c.parts {
+		p.now, p.clockAt = p.clock, p.clock
+		c.manifest.at = max(c.manifest.at, p.clock)
+		if p.id != 0 {
+			if err := p.start(p.base, p.baseTerm, p.loaded); err != nil {
+				return err
+			}
+			p.loaded = nil
+		}
 	}
-	c.manifest = manifestMark{base: m.base, epoch: c.epoch, at: m.clock}
-	c.applied, c.clock, c.now, c.clockAt, c.hard = m.base, m.clock, m.clock, m.clock, hard
-	c.lastIndex = m.base + uint64(len(log))
-	c.storage = raft.NewMemoryStorage()
-	snapshot := &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
-		Index: &m.base, Term: &m.term, ConfState: &raftpb.ConfState{Voters: m.voters}}}
-	if err := c.storage.ApplySnapshot(snapshot); err != nil {
-		return err
-	}
-	if err := c.storage.Append(log); err != nil {
-		return err
-	}
-	if err := c.storage.SetHardState(hard.raft()); err != nil {
-		return err
-	}
-	var err error
-	c.node, err = raft.NewRawNode(&raft.Config{
-		ID: raftNode, ElectionTick: electionTicks, HeartbeatTick: 1,
-		Storage: c.storage, Applied: m.base, AsyncStorageWrites: true,
-		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: 4 << 20, MaxUncommittedEntriesSize: maxUncommitted, MaxInflightMsgs: 64,
-		CheckQuorum: true, PreVote: true, ReadOnlyOption: raft.ReadOnlySafe, DisableProposalForwarding: true, Logger: quiet{},
-	})
-	if err != nil {
-		return err
-	}
-	return c.node.Campaign()
+	return nil
 }
 
 // A Loader takes the records of a replica, in key order, and makes its core.
@@ -101,20 +117,26 @@ type Loader struct {
 	unseal Unseal
 	m      *manifest
 	next   *epochKey // being switched to when the replica stopped
-	marks  map[uint16]bucketMark
-	last   []byte          // key of the last record
-	state  [2]*sealedState // of the manifest's epoch and the next
-	logs   [2][]*raftpb.Entry
+	marks  map[uint32]bucketMark
+	last   []byte // key of the last record
+	parts  []loadedPart
+}
+
+// loadedPart is what was found of a partition, under the manifest's epoch and the next.
+type loadedPart struct {
+	state [2]*sealedState
+	logs  [2][]*raftpb.Entry
 }
 
 type sealedState struct {
+	id        uint64
 	hard      hardState
 	lastIndex uint64
 }
 
 // NewLoader returns a Loader that has seen nothing.
 func NewLoader(config Config, unseal Unseal) *Loader {
-	return &Loader{c: newCore(config), unseal: unseal}
+	return &Loader{c: newCore(config, nil), unseal: unseal}
 }
 
 // Add takes the next record.
@@ -138,11 +160,11 @@ func (l *Loader) Add(r Record) error {
 		}
 		l.next = &next
 		return nil
-	case bytes.HasPrefix(r.Key, []byte(prefixBucket)) && len(key) == len(prefixBucket)+10:
+	case bytes.HasPrefix(r.Key, []byte(prefixBucket)) && len(key) == len(prefixBucket)+12:
 		return l.addBucket(r)
-	case bytes.HasPrefix(r.Key, []byte(prefixLog)) && len(key) == len(prefixLog)+16:
+	case bytes.HasPrefix(r.Key, []byte(prefixLog)) && len(key) == len(prefixLog)+18:
 		return l.addEntry(r)
-	case bytes.HasPrefix(r.Key, []byte(prefixState)) && len(key) == len(prefixState)+8:
+	case bytes.HasPrefix(r.Key, []byte(prefixState)) && len(key) == len(prefixState)+10:
 		return l.addState(r)
 	}
 	return damaged("there is a record that no vault writes")
@@ -161,58 +183,74 @@ func (l *Loader) addManifest(r Record) error {
 	if l.m, err = decodeManifest(plain); err != nil {
 		return err
 	}
-	if len(l.m.voters) != 1 || l.m.voters[0] != raftNode || checkPolicy(&l.m.policy) != nil {
-		return damaged("the manifest is not of a fleet of one")
+	if checkPolicy(&l.m.policy) != nil {
+		return damaged("the manifest has a policy that no core can keep")
 	}
 	m := l.m
 	l.c.epoch = epoch
-	l.c.identity = identity{fleet: m.fleet, secret: m.secret, epoch: m.epoch, generation: m.generation, policy: m.policy, partition: m.partition}
-	l.marks = make(map[uint16]bucketMark, len(m.buckets))
-	for _, k := range m.buckets {
-		l.marks[k.number] = k
+	l.c.identity = identity{fleet: m.fleet, secret: m.secret, epoch: m.epoch, generation: m.generation, policy: m.policy}
+	if err := l.c.identity.derive(); err != nil {
+		return err
 	}
+	l.c.place = m.place
+	l.marks = make(map[uint32]bucketMark, len(m.buckets))
+	for n := range m.parts {
+		l.c.parts = append(l.c.parts, newPartition(l.c, wire.Partition(n)))
+	}
+	for _, k := range m.buckets {
+		l.marks[k.place()] = k
+	}
+	l.parts = make([]loadedPart, len(m.parts))
 	return nil
 }
 
 // addBucket takes a bucket that the manifest names; another version of it is left from a snapshot that was not finished.
 func (l *Loader) addBucket(r Record) error {
 	tail := r.Key[len(prefixBucket):]
-	number, epoch := binary.BigEndian.Uint16(tail), binary.BigEndian.Uint64(tail[2:])
-	mark, ok := l.marks[number]
-	if !ok || mark.epoch != epoch {
+	at := bucketMark{partition: partitionOf(tail), number: binary.BigEndian.Uint16(tail[2:]), epoch: binary.BigEndian.Uint64(tail[4:])}
+	mark, ok := l.marks[at.place()]
+	if !ok || mark.epoch != at.epoch {
 		return nil
 	}
-	delete(l.marks, number)
+	delete(l.marks, at.place())
 	plain, err := openBucket(mark.key, l.m.fleet, r)
 	if err != nil {
 		return err
 	}
 	defer clear(plain)
-	b := &l.c.ledger.list[number]
+	p := l.c.parts[mark.partition]
+	b := &p.ledger.list[mark.number]
 	b.epoch, b.key = mark.epoch, mark.key
 	if err := b.decode(plain); err != nil {
 		return err
 	}
-	l.c.ledger.count += uint64(len(b.accounts))
+	p.ledger.count += uint64(len(b.accounts))
 	return nil
 }
 
-// which tells the epoch of a log or state record: 0 for the manifest's, 1 for the next. Others are left over.
-func (l *Loader) which(epoch uint64) (n int, e *epochKey) {
+func partitionOf(tail []byte) wire.Partition { return wire.Partition(binary.BigEndian.Uint16(tail)) }
+
+// which tells whose log or state record it is, and of which epoch: 0 for the manifest's, 1 for the next. Others are left over.
+func (l *Loader) which(tail []byte) (part *loadedPart, mark *partMark, n int, e *epochKey) {
+	p, epoch := partitionOf(tail), binary.BigEndian.Uint64(tail[2:])
+	if int(p) >= len(l.parts) || l.m.parts[p].id == 0 {
+		return nil, nil, 0, nil
+	}
+	part, mark = &l.parts[p], &l.m.parts[p]
 	switch {
 	case epoch == l.c.epoch.number:
-		return 0, &l.c.epoch
+		return part, mark, 0, &l.c.epoch
 	case l.next != nil && epoch == l.next.number:
-		return 1, l.next
+		return part, mark, 1, l.next
 	}
-	return -1, nil
+	return nil, nil, 0, nil
 }
 
 func (l *Loader) addEntry(r Record) error {
 	tail := r.Key[len(prefixLog):]
-	n, e := l.which(binary.BigEndian.Uint64(tail))
-	index := binary.BigEndian.Uint64(tail[8:])
-	if e == nil || index <= l.m.base {
+	part, mark, n, e := l.which(tail)
+	index := binary.BigEndian.Uint64(tail[10:])
+	if e == nil || index <= mark.base {
 		return nil
 	}
 	plain, err := unseal(e.log, r.Value, l.m.fleet[:], r.Key)
@@ -226,12 +264,12 @@ func (l *Loader) addEntry(r Record) error {
 	if entry.GetIndex() != index {
 		return damaged("a log entry has another's index")
 	}
-	l.logs[n] = append(l.logs[n], entry)
+	part.logs[n] = append(part.logs[n], entry)
 	return nil
 }
 
 func (l *Loader) addState(r Record) error {
-	n, e := l.which(binary.BigEndian.Uint64(r.Key[len(prefixState):]))
+	part, _, n, e := l.which(r.Key[len(prefixState):])
 	if e == nil {
 		return nil
 	}
@@ -239,47 +277,93 @@ func (l *Loader) addState(r Record) error {
 	if err != nil {
 		return err
 	}
-	hard, last, err := decodeState(plain)
-	l.state[n] = &sealedState{hard, last}
+	id, hard, last, err := decodeState(plain)
+	part.state[n] = &sealedState{id, hard, last}
 	return err
 }
 
 // Finish returns the core, with its first effects. It refuses a log with a hole or a missing end.
-func (l *Loader) Finish() (*Core, []Effect, error) {
+// Host is what its host tells of itself, at most MaxHostInfo bytes.
+func (l *Loader) Finish(host []byte) (*Core, []Effect, error) {
 	switch {
 	case l.m == nil:
 		return nil, nil, damaged("there is no manifest")
 	case len(l.marks) > 0:
 		return nil, nil, damaged("%d buckets are missing", len(l.marks))
-	case l.state[0] == nil || l.next != nil && l.state[1] == nil:
-		return nil, nil, damaged("raft's state is missing")
-	}
-	state, log := *l.state[0], l.logs[0]
-	if l.next != nil {
-		state = *l.state[1]
-		log = merge(log, l.logs[1])
-	}
-	for i, e := range log {
-		if e.GetIndex() != l.m.base+uint64(i)+1 {
-			return nil, nil, damaged("the log has a hole")
-		}
-	}
-	if last := l.m.base + uint64(len(log)); last != state.lastIndex || state.hard.commit > last {
-		return nil, nil, damaged("the log ends at %d and must end at %d", last, state.lastIndex)
 	}
 	c := l.c
-	state.hard.commit = max(state.hard.commit, l.m.base) // what is in a snapshot was committed
-	if err := c.start(l.m, state.hard, log); err != nil {
+	c.host = host[:min(len(host), MaxHostInfo)]
+	c.place.boot(&c.identity, c.entropy.bytes32())
+	for n, p := range c.parts {
+		mark := &l.m.parts[n]
+		if mark.id == 0 {
+			p.group.slots = mark.group.slots // so that it finds its peers
+			continue
+		}
+		if c.identity.policy.Restart != wire.RestartTrustDisk && mark.group.founded || l.parts[n].givenUp(mark) {
+			p.group = mark.group
+			p.giveUp()
+		} else if err := l.finish(p, mark, &l.parts[n]); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := c.begin(); err != nil {
 		return nil, nil, err
 	}
 	if l.next != nil {
-		// The log went over to the next key already. The snapshot begins anew when all of it is applied: then nothing
-		// after its base is sealed under the old key alone.
+		// The rotation was interrupted: it begins anew, from the same base.
 		c.epoch = *l.next
-		c.rotation = &rotation{waiting: true}
+		c.beginRotation()
 	}
 	effects, err := c.Step()
 	return c, effects, err
+}
+
+// givenUp tells whether the core had given the manifest's place up already, and had begun anew under another raft id.
+func (f *loadedPart) givenUp(mark *partMark) bool {
+	return slices.ContainsFunc(f.state[:], func(s *sealedState) bool { return s != nil && s.id != mark.id })
+}
+
+// finish takes over what was found of a partition. Under the next epoch's key counts only what its state vouches for: it comes last.
+func (l *Loader) finish(p *partition, mark *partMark, found *loadedPart) error {
+	state, log := found.state[0], found.logs[0]
+	if found.state[1] != nil {
+		state, log = found.state[1], merge(log, found.logs[1])
+	}
+	if state == nil {
+		return damaged("raft's state is missing")
+	}
+	for i, e := range log {
+		if e.GetIndex() != mark.base+uint64(i)+1 {
+			return damaged("the log has a hole")
+		}
+	}
+	if last := mark.base + uint64(len(log)); last != state.lastIndex || state.hard.commit > last {
+		return damaged("the log ends at %d and must end at %d", last, state.lastIndex)
+	}
+	p.id, p.base, p.baseTerm, p.applied, p.clock, p.group = mark.id, mark.base, mark.term, mark.base, mark.clock, mark.group
+	p.hard, p.lastIndex, p.loaded = state.hard, state.lastIndex, log
+	p.hard.commit = max(p.hard.commit, mark.base) // what is in a snapshot was committed
+	return nil
+}
+
+// giveUp forgets what the disk says of a partition: a disk may be old, so a boot has no vote by it (INV-INCARNATION). The next
+// rotation removes it from there, too.
+func (p *partition) giveUp() {
+	c := p.c
+	for n := range p.ledger.list {
+		if b := &p.ledger.list[n]; b.epoch != 0 {
+			c.abandoned = append(c.abandoned, bucketRange(p.number, uint16(n), b.epoch))
+		}
+	}
+	slots := p.group.slots // so that it finds its peers
+	*p = *newPartition(c, p.number)
+	p.group.slots = slots
+	if r := c.rotation; r != nil && len(r.marks) > 0 {
+		r.marks[p.number], r.installs[p.number] = partMark{group: p.group.clone()}, nil
+		r.todo = slices.DeleteFunc(r.todo, func(id bucketID) bool { return id.p == p })
+	}
+	c.rotateSoon = true
 }
 
 // KeyIDs are the sealer's keys that this core needs. The runner destroys the others.

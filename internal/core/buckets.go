@@ -13,14 +13,16 @@ import (
 	"github.com/coffer-backup/coffer/wire"
 )
 
-// bucketCount is how many parts a snapshot has. Only those that changed are written again.
+// bucketCount is how many parts a replica's snapshot has, all partitions together. Only those that changed are written again.
 const bucketCount = 4096
 
-// buckets holds the accounts, each as its encoding, sorted within a bucket: compact, and always met in the same order.
+// buckets holds a partition's accounts, each as its encoding, sorted within a bucket: compact, and always met in the same order.
 type buckets struct {
-	list  [bucketCount]bucket
+	list  []bucket
 	count uint64
 }
+
+func newBuckets(n uint16) buckets { return buckets{list: make([]bucket, n)} }
 
 type bucket struct {
 	accounts []account
@@ -40,7 +42,7 @@ type account struct {
 func (i *identity) bucketOf(id wire.AccountID) uint16 {
 	mac := hmac.New(sha256.New, i.bucketKey[:])
 	mac.Write(id[:])
-	return binary.BigEndian.Uint16(mac.Sum(nil)) % bucketCount
+	return binary.BigEndian.Uint16(mac.Sum(nil)) % i.buckets
 }
 
 func (b *bucket) search(id wire.AccountID) (int, bool) {

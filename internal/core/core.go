@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package core is the trusted part of a vault replica: a deterministic state
-// machine, Step(inputs) -> effects, around one Raft group. It alone knows the
-// fleet secret and the accounts.
+// machine, Step(inputs) -> effects, around one Raft group for each partition. It alone
+// knows the fleet secret and the accounts.
 //
 // It guarantees the invariants of docs/ARCHITECTURE.md: among them that no
-// password guess is evaluated before its charge is committed (INV-COMMIT), that a
+// password guess is evaluated before its charge is committed on a majority (INV-COMMIT), that a
 // registration is never evaluated more often than its budget allows
-// (INV-BUDGET), and that everything it hands out for storage is sealed. The same
+// (INV-BUDGET), that at most one incarnation of a slot can vote (INV-INCARNATION), and that
+// everything it hands out for storage or for its peers is sealed. The same
 // seed and the same inputs give the same effects, byte for byte.
 //
 // It trusts its runner (package runner) for entropy, the sealer, the results of jobs and the clock's
-// readings, and no one else: what the host stores or forwards is checked when it
+// readings, and the cores of its fleet, with whom it has sessions of its own; no one else: what the host stores or forwards is checked when it
 // comes back. It does no I/O and has no goroutine and no clock. It refuses to
 // start from records that are damaged, foreign or cut short.
 //
@@ -21,8 +22,6 @@ package core
 import (
 	"errors"
 	"fmt"
-
-	"go.etcd.io/raft/v3"
 
 	"github.com/coffer-backup/coffer/internal/core/ledger"
 	"github.com/coffer-backup/coffer/internal/opaque"
@@ -44,63 +43,59 @@ const (
 	defaultRotateEntries = 1 << 16
 	defaultRotateMs      = 10 * 60_000
 
-	// maxUncommitted bounds the entries that are not applied, in bytes. Sealed and with their keys they fit into one Persist, of at most 8 MiB: a
-	// rotation seals them again in one.
+	// maxUncommitted bounds the entries of a partition that are not applied, in bytes. Sealed and with their keys they fit into one Persist, of at most
+	// 8 MiB: a rotation seals them again in one.
 	maxUncommitted = 2 << 20
 
-	maxRequests   = 4096   // being worked on; more are refused as overload
-	maxSessions   = 65_536 // logins between KE2 and KE3
-	requestMs     = 20_000 // after which a request is given up
-	overloadMs    = 1_000  // after which to come again
-	sessionMs     = 10 * 60_000
-	ticketMs      = 10 * 60_000
-	clockRate     = 2      // the vault's clock runs at most this many times as fast or as slow as the runner's
-	clockEntryMs  = 60_000 // at the latest then the clock is committed, so that a restart does not lose it
-	raftNode      = 1      // this replica's Raft id
-	electionTicks = 10
+	maxRequests  = 4096   // being worked on; more are refused as overload
+	maxSessions  = 65_536 // logins between KE2 and KE3
+	requestMs    = 20_000 // after which a request is given up
+	overloadMs   = 1_000  // after which to come again
+	sessionMs    = 10 * 60_000
+	ticketMs     = 10 * 60_000
+	clockRate    = 2      // the vault's clock runs at most this many times as fast or as slow as the runner's
+	clockEntryMs = 60_000 // at the latest then the clock is committed, so that a restart does not lose it
 )
 
 // ErrDamaged is wrapped by every error about records that cannot be what this core stored.
 var ErrDamaged = errors.New("the vault's stored state is damaged, incomplete or not this vault's")
 
-// Core is one replica of one partition.
+// Core is one replica of all partitions.
 type Core struct {
 	config   Config
 	entropy  entropy
 	identity identity
+	place    place  // this replica's slot, once it has one
+	host     []byte // what this host tells of itself
+	joining  *joining
 
-	node    *raft.RawNode
-	storage *raft.MemoryStorage // the log since the last snapshot, as far as it is durable
-	ready   bool                // leader, and everything of earlier terms is applied
+	parts    []*partition
+	peers    peers
+	stopping bool        // no new requests and no new rotation
+	reading  wire.UnixMs // the runner's last reading of the time of day
+	elapsed  uint64      // milliseconds since the start, by a clock that nobody sets
 
-	stopping bool // no new requests and no new rotation
+	epoch      epochKey // seals the log
+	manifest   manifestMark
+	rotation   *rotation
+	rotateSoon bool    // a partition waits for a rotation
+	abandoned  []Range // buckets on the disk that nothing refers to any more
 
-	ledger  buckets
-	applied uint64      // index of the last applied entry
-	clock   wire.UnixMs // committed: the latest reading in an applied entry
-	now     wire.UnixMs // never behind clock
-	reading wire.UnixMs // the runner's last reading, for tokens alone
-	elapsed uint64      // milliseconds since the start, by a clock that nobody sets
-
-	epoch    epochKey // seals the log
-	manifest manifestMark
-	rotation *rotation
-
-	unsynced  []unsynced // handed out for storage, oldest first
-	lastSeq   uint64
-	lastIndex uint64 // of the last entry handed out for storage
-	hard      hardState
+	unsynced []unsynced // handed out for storage, oldest first
+	lastSeq  uint64
 
 	incarnation uint64 // marks this core's proposals in the log
 	nextRequest uint64
 	requests    map[uint64]*request
 	deadlines   []deadline // of requests, in their order
+	admins      map[uint64]admin
+	firstAdmin  uint64
 	sessions    sessions
 	loginSecret [32]byte // never leaves this incarnation's memory
 	tickets     tickets
-	sweepAt     int
-	clockAt     wire.UnixMs // when the clock was last committed
+	sweepPart   int // the partition that is swept next
 
+	told    []Member // that the host was told last
 	effects []Effect
 }
 
@@ -111,12 +106,14 @@ type identity struct {
 	epoch      uint64
 	generation uint8
 	policy     wire.Policy
-	partition  wire.Partition
 
 	hpke      *wire.FleetKey
 	opaque    *opaque.ServerKeys
 	verifier  *token.Verifier
 	bucketKey [32]byte
+	buckets   uint16 // of each partition
+	join      joinKey
+	certs     certKey
 }
 
 // derive fills in what follows from fleet, secret and policy.
@@ -127,7 +124,12 @@ func (i *identity) derive() (err error) {
 	if i.opaque, err = opaque.DeriveServerKeys(wire.DeriveKey(i.secret[:], wire.DomainFleetOPAQUE, i.fleet[:])); err != nil {
 		return err
 	}
+	if i.join, err = newJoinKey(wire.DeriveKey(i.secret[:], wire.DomainFleetJoin, i.fleet[:])); err != nil {
+		return err
+	}
+	i.certs = newCertKey(wire.DeriveKey(i.secret[:], wire.DomainFleetCert, i.fleet[:]))
 	i.bucketKey = wire.DeriveKey(i.secret[:], wire.DomainFleetBucket, i.fleet[:])
+	i.buckets = max(bucketCount/i.policy.Partitions, 1)
 	keys := make([]token.Key, len(i.policy.TokenKeys))
 	for n, k := range i.policy.TokenKeys {
 		keys[n] = token.Key{ID: k.ID, Algorithm: k.Algorithm.String(), Public: k.Public}
@@ -136,26 +138,18 @@ func (i *identity) derive() (err error) {
 	return err
 }
 
-// Descriptor returns the fleet's public identity.
+// Descriptor returns the fleet's public identity; nil while a core that joins does not know its fleet.
 func (c *Core) Descriptor() *wire.Descriptor {
 	i := &c.identity
+	if i.hpke == nil {
+		return nil
+	}
 	d := &wire.Descriptor{
 		Fleet: i.fleet, Epoch: i.epoch, Tier: c.config.Tier, Generation: i.generation,
 		OPAQUE: i.opaque.Public(), Policy: i.policy,
 	}
 	copy(d.HPKE[:], i.hpke.Public())
 	return d
-}
-
-// Stats are counts for an operator. None tells anything about one account.
-type Stats struct {
-	Accounts, Applied, LogEntries, Epoch uint64
-	Leader                               bool
-}
-
-// Stats returns the counts of this moment.
-func (c *Core) Stats() Stats {
-	return Stats{c.ledger.count, c.applied, c.lastIndex - c.manifest.base, c.epoch.number, c.ready}
 }
 
 // Idle reports whether no request is being worked on and all that was handed out for storage is durable.
@@ -169,10 +163,14 @@ func (c *Core) Step(inputs ...Input) (effects []Effect, err error) {
 			return nil, err
 		}
 	}
-	if err := c.drain(); err != nil {
-		return nil, err
+	for _, p := range c.parts {
+		if err := p.drain(); err != nil {
+			return nil, err
+		}
 	}
 	c.advanceRotation()
+	c.peers.flush(c)
+	c.tellPeers()
 	effects, c.effects = c.effects, nil
 	return effects, nil
 }
@@ -189,6 +187,10 @@ func (c *Core) input(in Input) error {
 		c.done(in)
 	case NewEpoch:
 		return c.startRotation(in)
+	case Peer:
+		return c.peer(in)
+	case Admin:
+		c.admin(in)
 	case Stop:
 		c.stopping = true
 	default:
@@ -346,6 +348,7 @@ const (
 // request is a client's request that is being worked on.
 type request struct {
 	id      uint64 // the host's
+	part    *partition
 	account wire.AccountID
 	sealer  *wire.Sealer
 	body    wire.Body

@@ -336,7 +336,7 @@ func TestReplay(t *testing.T) {
 		}
 		h.pass(1000)
 	}
-	c, effects, err := Create(h.config, &h.policy, NewEpoch{Key: first, KeyID: "key-1", Sealed: []byte("sealed")})
+	c, effects, err := Create(h.config, &h.policy, nil, NewEpoch{Key: first, KeyID: "key-1", Sealed: []byte("sealed")})
 	if err != nil {
 		t.Fatal(err)
 	}

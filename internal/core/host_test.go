@@ -38,6 +38,9 @@ type host struct {
 	onPersist func(Persist) fate // what becomes of a write; nil: it succeeds
 	onRun     func(Job)
 	idle      func() bool // does some of what was delayed; false: it does no more
+	onSend    func(Send)  // nil: it is lost
+	told      map[uint64]Told
+	slot      Slot
 	dead      bool
 	queue     []Effect
 	working   bool
@@ -60,7 +63,7 @@ func newHost(t testing.TB, change func(*host)) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{t: t, signer: private, disk: map[string][]byte{}, keys: map[string][32]byte{}, now: 1_800_000_000_000, answer: map[uint64][]byte{}}
+	h := &host{t: t, signer: private, disk: map[string][]byte{}, keys: map[string][32]byte{}, now: 1_800_000_000_000, answer: map[uint64][]byte{}, told: map[uint64]Told{}}
 	h.policy = wire.DefaultPolicy()
 	h.policy.Restart = wire.RestartTrustDisk
 	h.policy.Issuer, h.policy.CoreAudience, h.policy.GatewayAudience = testIssuer, "core", "gateway"
@@ -71,7 +74,7 @@ func newHost(t testing.TB, change func(*host)) *host {
 	}
 	h.config.Seed[0] = 1
 	epoch := h.newEpoch()
-	c, effects, err := Create(h.config, &h.policy, epoch)
+	c, effects, err := Create(h.config, &h.policy, nil, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +157,12 @@ func (h *host) work(effects []Effect) {
 			h.step(Done{e.ID, e.Job.Run()})
 		case Answer:
 			h.answer[e.ID] = e.Envelope
+		case Send:
+			if h.onSend != nil {
+				h.onSend(e)
+			}
+		case Told:
+			h.told[e.ID] = e
 		case Rotate:
 			h.step(h.newEpoch())
 		case Retire:
@@ -189,9 +198,9 @@ func (h *host) pass(ms uint64) {
 func (h *host) settle() {
 	for range 3 {
 		h.step(Tick{h.now, 0})
-		h.later(func() bool { return h.c.ready })
+		h.later(func() bool { return h.c.Stats().Serving })
 	}
-	if !h.dead && !h.c.ready {
+	if !h.dead && !h.c.Stats().Serving {
 		h.t.Fatal("the core does not become ready")
 	}
 }
@@ -202,8 +211,17 @@ func (h *host) later(enough func() bool) {
 	}
 }
 
-// boot starts a core from what is on the disk.
+// boot starts a core from what is on the disk, and waits until it serves.
 func (h *host) boot() error {
+	if err := h.start(); err != nil {
+		return err
+	}
+	h.settle()
+	return nil
+}
+
+// start starts a core from what is on the disk.
+func (h *host) start() error {
 	h.config.Seed[1]++
 	h.dead = false
 	if h.idle == nil {
@@ -215,14 +233,13 @@ func (h *host) boot() error {
 			return err
 		}
 	}
-	c, effects, err := l.Finish()
+	c, effects, err := l.Finish(nil)
 	if err != nil {
 		return err
 	}
 	h.c = c
 	maps.DeleteFunc(h.keys, func(id string, _ [32]byte) bool { return !slices.Contains(c.KeyIDs(), id) })
 	h.work(effects)
-	h.settle()
 	return nil
 }
 

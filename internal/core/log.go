@@ -3,10 +3,8 @@
 package core
 
 import (
-	"encoding/binary"
 	"fmt"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -21,18 +19,24 @@ func (h hardState) raft() *raftpb.HardState {
 // unsynced is what waits for a Persist to be durable. Whatever depends on that durability is in here and nowhere else, and
 // only the matching Durable takes it out.
 type unsynced struct {
-	seq       uint64
+	seq  uint64
+	log  *appended // or nil
+	then func()    // or nil
+}
+
+// appended is what raft wanted stored of a partition.
+type appended struct {
+	p         *partition
+	storage   *storage // that the partition had then
 	entries   []*raftpb.Entry
 	hard      hardState
-	responses []*raftpb.Message // to raft, that the entries are stored
-	then      func()            // or nil
+	responses []*raftpb.Message // to raft and to peers: that the entries are stored
 }
 
 // persist hands records out for storage.
 func (c *Core) persist(p Persist, u unsynced) {
 	c.lastSeq++
 	p.Seq, u.seq = c.lastSeq, c.lastSeq
-	u.hard = c.hard
 	c.unsynced = append(c.unsynced, u)
 	c.emit(p)
 }
@@ -44,14 +48,8 @@ func (c *Core) durable(seq uint64) error {
 	}
 	u := c.unsynced[0]
 	c.unsynced = c.unsynced[1:]
-	if err := c.storage.Append(u.entries); err != nil {
-		return err
-	}
-	if err := c.storage.SetHardState(u.hard.raft()); err != nil {
-		return err
-	}
-	for _, m := range u.responses {
-		if err := c.node.Step(m); err != nil {
+	if u.log != nil {
+		if err := u.log.stored(); err != nil {
 			return err
 		}
 	}
@@ -61,24 +59,26 @@ func (c *Core) durable(seq uint64) error {
 	return nil
 }
 
-// drain does what raft wants done, until it wants nothing more.
-func (c *Core) drain() error {
-	for c.node.HasReady() {
-		ready := c.node.Ready()
-		for _, m := range ready.Messages {
-			switch m.GetTo() {
-			case raft.LocalAppendThread:
-				c.append(m)
-			case raft.LocalApplyThread:
-				if err := c.apply(m); err != nil {
-					return err
-				}
-			default:
-				return fmt.Errorf("core: a message to node %d, in a group of one", m.GetTo())
-			}
-		}
-		for _, r := range ready.ReadStates {
-			c.readable(binary.BigEndian.Uint64(r.RequestCtx), r.Index)
+// stored takes what is durable into raft's view, and sends what waited for that.
+func (a *appended) stored() error {
+	if a.p.storage != a.storage {
+		return nil // it was given up since
+	}
+	if err := a.p.storage.Append(a.entries); err != nil {
+		return err
+	}
+	if err := a.p.storage.SetHardState(a.hard.raft()); err != nil {
+		return err
+	}
+	return a.p.respond(a.responses)
+}
+
+func (p *partition) respond(responses []*raftpb.Message) error {
+	for _, m := range responses {
+		if m.GetTo() != p.id {
+			p.send(m)
+		} else if err := p.node.Step(m); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -86,47 +86,57 @@ func (c *Core) drain() error {
 
 // append hands entries and raft's state out for storage. A message that nobody waits for
 // only moves the commit index: that is stored with the next one, because it can be found out again.
-func (c *Core) append(m *raftpb.Message) {
+func (p *partition) append(m *raftpb.Message) {
+	if p.install != nil {
+		p.held = append(p.held, m)
+		return
+	}
 	if m.Term != nil && m.GetTerm() != 0 {
-		c.hard = hardState{m.GetTerm(), m.GetVote(), m.GetCommit()}
+		p.hard = hardState{m.GetTerm(), m.GetVote(), m.GetCommit()}
+	}
+	if m.Snapshot != nil {
+		p.beginInstall(m)
+		return
 	}
 	if len(m.GetResponses()) == 0 && len(m.GetEntries()) == 0 {
 		return
 	}
-	c.persist(c.logRecords(m.GetEntries()), unsynced{entries: m.GetEntries(), responses: m.GetResponses()})
+	p.c.persist(p.logRecords(m.GetEntries()), unsynced{log: &appended{p, p.storage, m.GetEntries(), p.hard, m.GetResponses()}})
 }
 
 // logRecords seals entries, and raft's state with the new last index.
-func (c *Core) logRecords(entries []*raftpb.Entry) (p Persist) {
+func (p *partition) logRecords(entries []*raftpb.Entry) (out Persist) {
+	c := p.c
 	if len(entries) > 0 {
-		if first := entries[0].GetIndex(); first <= c.lastIndex { // another leader's entries replace some
-			p.Deletes = append(p.Deletes, Range{keyLog(c.epoch.number, first), keyLog(c.epoch.number+1, 0)})
+		if first := entries[0].GetIndex(); first <= p.lastIndex { // another leader's entries replace some
+			out.Deletes = append(out.Deletes, Range{keyLog(p.number, c.epoch.number, first), keyLog(p.number, c.epoch.number+1, 0)})
 		}
-		c.lastIndex = entries[len(entries)-1].GetIndex()
+		p.lastIndex = entries[len(entries)-1].GetIndex()
 	}
 	for _, e := range entries {
-		key := keyLog(c.epoch.number, e.GetIndex())
-		p.Puts = append(p.Puts, Record{key, c.seal(c.epoch.log, encodeEntry(e), c.identity.fleet[:], key)})
+		key := keyLog(p.number, c.epoch.number, e.GetIndex())
+		out.Puts = append(out.Puts, Record{key, c.seal(c.epoch.log, encodeEntry(e), c.identity.fleet[:], key)})
 	}
-	p.Puts = append(p.Puts, c.stateRecord())
-	return p
+	out.Puts = append(out.Puts, p.stateRecord())
+	return out
 }
 
-func (c *Core) stateRecord() Record {
+func (p *partition) stateRecord() Record {
+	c := p.c
 	var b cryptobyte.Builder
-	for _, v := range []uint64{c.hard.term, c.hard.vote, c.hard.commit, c.lastIndex} {
+	for _, v := range []uint64{p.id, p.hard.term, p.hard.vote, p.hard.commit, p.lastIndex} {
 		b.AddUint64(v)
 	}
-	key := keyState(c.epoch.number)
+	key := keyState(p.number, c.epoch.number)
 	return Record{key, c.seal(c.epoch.log, b.BytesOrPanic(), c.identity.fleet[:], key)}
 }
 
-func decodeState(encoded []byte) (h hardState, lastIndex uint64, err error) {
+func decodeState(encoded []byte) (id uint64, h hardState, lastIndex uint64, err error) {
 	s := cryptobyte.String(encoded)
-	if !s.ReadUint64(&h.term) || !s.ReadUint64(&h.vote) || !s.ReadUint64(&h.commit) || !s.ReadUint64(&lastIndex) || !s.Empty() {
-		return h, 0, damaged("raft's state cannot be read")
+	if !s.ReadUint64(&id) || !s.ReadUint64(&h.term) || !s.ReadUint64(&h.vote) || !s.ReadUint64(&h.commit) || !s.ReadUint64(&lastIndex) || !s.Empty() {
+		return 0, h, 0, damaged("raft's state cannot be read")
 	}
-	return h, lastIndex, nil
+	return id, h, lastIndex, nil
 }
 
 func encodeEntry(e *raftpb.Entry) []byte {
@@ -142,7 +152,7 @@ func decodeEntry(encoded []byte) (*raftpb.Entry, error) {
 	s := cryptobyte.String(encoded)
 	var term, index uint64
 	var kind uint8
-	if !s.ReadUint64(&term) || !s.ReadUint64(&index) || !s.ReadUint8(&kind) || kind != uint8(raftpb.EntryNormal) {
+	if !s.ReadUint64(&term) || !s.ReadUint64(&index) || !s.ReadUint8(&kind) || kind > uint8(raftpb.EntryConfChange) {
 		return nil, damaged("a log entry cannot be read")
 	}
 	t := raftpb.EntryType(kind)

@@ -8,7 +8,7 @@ import (
 	"github.com/coffer-backup/coffer/wire"
 )
 
-// A manifest says what a replica's state is made of: a snapshot at a base index, whose buckets may already hold entries after
+// A manifest says what a replica's state is made of: who it is, and of each partition a snapshot at a base index, whose buckets may already hold entries after
 // it, each up to an index of its own; and the log from there on. Its head is in the clear, because it names the sealer's
 // key that opens the rest.
 type manifest struct {
@@ -16,31 +16,38 @@ type manifest struct {
 	secret     [32]byte
 	epoch      uint64
 	generation uint8
-	partition  wire.Partition
 	policy     wire.Policy
+	place      place
+	parts      []partMark // of every partition, in their order
+	buckets    []bucketMark
+}
+
+// partMark is a partition in a manifest. An id of 0: this replica is not admitted to it, and the rest is empty.
+type partMark struct {
+	id         uint64
 	base, term uint64 // of the last entry before the log
 	clock      wire.UnixMs
-	voters     []uint64
-	buckets    []bucketMark
+	group      group
 }
 
 // bucketMark names the record of a bucket and holds its key. All keys of a replica are in this one table, which is
 // sealed anew under each epoch's key: a bucket that was rewritten or emptied can never be opened again.
 type bucketMark struct {
-	number uint16
-	epoch  uint64
-	key    [32]byte
+	partition wire.Partition
+	number    uint16
+	epoch     uint64
+	key       [32]byte
 }
+
+func (k bucketMark) place() uint32 { return uint32(k.partition)<<16 | uint32(k.number) }
 
 // manifestMark is what is remembered of the manifest on stable storage.
 type manifestMark struct {
-	base  uint64
 	epoch epochKey
 	at    wire.UnixMs // by the vault's clock
 }
 
 const (
-	maxVoters  = 16
 	maxKeyID   = 255
 	maxSealed  = 8192
 	manifestV1 = 1
@@ -49,21 +56,19 @@ const (
 func (m *manifest) encode() []byte {
 	var b cryptobyte.Builder
 	b.AddUint8(manifestV1)
-	b.AddBytes(m.fleet[:])
-	b.AddBytes(m.secret[:])
-	b.AddUint64(m.epoch)
-	b.AddUint8(m.generation)
-	b.AddUint16(uint16(m.partition))
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.policy.Append(nil)) })
-	b.AddUint64(m.base)
-	b.AddUint64(m.term)
-	b.AddUint64(uint64(m.clock))
-	b.AddUint8(uint8(len(m.voters)))
-	for _, v := range m.voters {
-		b.AddUint64(v)
+	m.addIdentity(&b)
+	m.place.add(&b)
+	for i := range m.parts {
+		k := &m.parts[i]
+		b.AddUint64(k.id)
+		b.AddUint64(k.base)
+		b.AddUint64(k.term)
+		b.AddUint64(uint64(k.clock))
+		k.group.add(&b)
 	}
 	b.AddUint16(uint16(len(m.buckets)))
 	for _, k := range m.buckets {
+		b.AddUint16(uint16(k.partition))
 		b.AddUint16(k.number)
 		b.AddUint64(k.epoch)
 		b.AddBytes(k.key[:])
@@ -71,37 +76,50 @@ func (m *manifest) encode() []byte {
 	return b.BytesOrPanic()
 }
 
+// addIdentity encodes what every replica of a fleet is told.
+func (m *manifest) addIdentity(b *cryptobyte.Builder) {
+	b.AddBytes(m.fleet[:])
+	b.AddBytes(m.secret[:])
+	b.AddUint64(m.epoch)
+	b.AddUint8(m.generation)
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.policy.Append(nil)) })
+}
+
+func (m *manifest) readIdentity(s *cryptobyte.String) bool {
+	var policy cryptobyte.String
+	if !s.CopyBytes(m.fleet[:]) || !s.CopyBytes(m.secret[:]) || !s.ReadUint64(&m.epoch) || !s.ReadUint8(&m.generation) ||
+		!s.ReadUint16LengthPrefixed(&policy) {
+		return false
+	}
+	p, err := wire.ParsePolicy(policy)
+	if err != nil {
+		return false
+	}
+	m.policy = *p
+	return true
+}
+
 func decodeManifest(encoded []byte) (*manifest, error) {
 	m, s := new(manifest), cryptobyte.String(encoded)
-	var version, voters uint8
-	var policy cryptobyte.String
-	var count uint16
-	ok := s.ReadUint8(&version) && version == manifestV1 &&
-		s.CopyBytes(m.fleet[:]) && s.CopyBytes(m.secret[:]) && s.ReadUint64(&m.epoch) && s.ReadUint8(&m.generation) &&
-		s.ReadUint16((*uint16)(&m.partition)) && s.ReadUint16LengthPrefixed(&policy) &&
-		s.ReadUint64(&m.base) && s.ReadUint64(&m.term) && s.ReadUint64((*uint64)(&m.clock)) &&
-		s.ReadUint8(&voters) && voters <= maxVoters
-	for range voters {
-		var v uint64
-		ok = ok && s.ReadUint64(&v)
-		m.voters = append(m.voters, v)
+	var version uint8
+	ok := s.ReadUint8(&version) && version == manifestV1 && m.readIdentity(&s) && m.place.read(&s)
+	for n := 0; ok && n < int(m.policy.Partitions); n++ {
+		var k partMark
+		ok = s.ReadUint64(&k.id) && s.ReadUint64(&k.base) && s.ReadUint64(&k.term) && s.ReadUint64((*uint64)(&k.clock)) && k.group.read(&s)
+		m.parts = append(m.parts, k)
 	}
+	var count uint16
 	ok = ok && s.ReadUint16(&count) && count <= bucketCount
-	for last := -1; ok && count > 0; count-- {
+	for last := int64(-1); ok && count > 0; count-- {
 		var k bucketMark
-		ok = s.ReadUint16(&k.number) && s.ReadUint64(&k.epoch) && s.CopyBytes(k.key[:]) &&
-			int(k.number) > last && k.number < bucketCount
-		last = int(k.number)
+		ok = s.ReadUint16((*uint16)(&k.partition)) && s.ReadUint16(&k.number) && s.ReadUint64(&k.epoch) && s.CopyBytes(k.key[:]) &&
+			int64(k.place()) > last && uint16(k.partition) < m.policy.Partitions && k.number < bucketCount/m.policy.Partitions
+		last = int64(k.place())
 		m.buckets = append(m.buckets, k)
 	}
 	if !ok || !s.Empty() {
 		return nil, damaged("the manifest cannot be read")
 	}
-	p, err := wire.ParsePolicy(policy)
-	if err != nil {
-		return nil, damaged("the policy cannot be read")
-	}
-	m.policy = *p
 	return m, nil
 }
 

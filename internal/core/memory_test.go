@@ -13,7 +13,7 @@ func (h *host) freeze(minutes int) {
 	for range minutes {
 		h.step(Tick{h.now, 60_000})
 	}
-	h.now = max(h.now, h.c.now) // tokens are made by this
+	h.now = max(h.now, h.c.parts[0].now) // tokens are made by this
 }
 
 // TestTickets: a ticket is good for its account, for ten minutes, and for the core that made it.
@@ -95,7 +95,7 @@ func TestFreshKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.pass(11 * 60_000)
-		key := h.c.ledger.list[h.c.identity.bucketOf(u.account)].key
+		key := h.c.parts[0].ledger.list[h.c.identity.bucketOf(u.account)].key
 		if key == ([32]byte{}) || seen[key] {
 			t.Fatal("a bucket's key was used before")
 		}

@@ -67,7 +67,7 @@ func (c *Core) openTicket(account wire.AccountID, sealed []byte) (t ticket, ok b
 }
 
 func (c *Core) registerStart(n uint64, r *request, b *wire.RegisterStart) {
-	a, err := c.account(r.account)
+	a, err := r.part.account(r.account)
 	if err != nil {
 		c.refuse(n, wire.CodeUnavailable)
 		return

@@ -23,19 +23,30 @@ import (
 
 // receive takes a sealed request from the host.
 func (c *Core) receive(in Request) {
+	n, err := wire.EnvelopePartition(in.Envelope)
 	switch {
-	case !c.ready || c.stopping:
+	case c.stopping || len(c.parts) == 0:
 		c.refusePlain(in.ID, wire.Refuse(wire.CodeUnavailable))
+		return
 	case len(c.requests) >= maxRequests:
 		c.refusePlain(in.ID, overloaded())
-	case len(in.Envelope) > wire.MaxEnvelope:
+		return
+	case len(in.Envelope) > 0 && len(in.Envelope) <= wire.MaxEnvelope && in.Envelope[0] != wire.Version:
+		c.refusePlain(in.ID, wire.Refuse(wire.CodeVersion))
+		return
+	case err != nil:
 		c.refusePlain(in.ID, wire.Refuse(wire.CodeMalformed))
-	default:
-		c.nextRequest++
-		c.requests[c.nextRequest] = &request{id: in.ID}
-		c.deadlines = append(c.deadlines, deadline{c.nextRequest, c.elapsed + requestMs})
-		c.emit(Run{c.nextRequest, &openJob{&c.identity, in.Envelope, max(c.now, c.reading)}})
+		return
 	}
+	p := c.parts[min(int(n), len(c.parts)-1)] // a wrong number is found when the request is open
+	if !p.serves() {
+		c.refusePlain(in.ID, wire.Refuse(wire.CodeUnavailable))
+		return
+	}
+	c.nextRequest++
+	c.requests[c.nextRequest] = &request{id: in.ID, part: p}
+	c.deadlines = append(c.deadlines, deadline{c.nextRequest, c.elapsed + requestMs})
+	c.emit(Run{c.nextRequest, &openJob{&c.identity, in.Envelope, max(p.now, c.reading)}})
 }
 
 // refusePlain refuses a request that was not opened. The client takes it for a hint.
@@ -60,6 +71,16 @@ func (c *Core) answer(n uint64, body wire.Body) {
 		return
 	}
 	c.emit(Answer{r.id, r.sealer.Seal(c.entropy.bytes32(), body)})
+}
+
+// refuseAll gives up what a partition works on, which is led by another core now: the client repeats it there, free.
+func (c *Core) refuseAll(p *partition) {
+	p.reads = nil
+	for _, d := range c.deadlines {
+		if r := c.requests[d.request]; r != nil && r.part == p {
+			c.refuse(d.request, wire.CodeUnavailable)
+		}
+	}
 }
 
 func (c *Core) refuse(n uint64, code wire.Code) { c.answer(n, wire.Refuse(code)) }
@@ -106,8 +127,7 @@ func (c *Core) done(in Done) {
 
 // admit checks who asks, and here.
 func (c *Core) admit(r *request, o *opened) *wire.Error {
-	if p := &c.identity.policy; o.partition != c.identity.partition ||
-		wire.PartitionOf(c.identity.fleet, r.account, p.Partitions) != c.identity.partition {
+	if o.partition != r.part.number || wire.PartitionOf(c.identity.fleet, r.account, c.identity.policy.Partitions) != r.part.number {
 		return wire.Refuse(wire.CodeWrongPartition) // INV-ACCOUNT
 	}
 	if r.body.Kind() != wire.KindStatus && o.claims.Role != token.Primary {
@@ -118,9 +138,13 @@ func (c *Core) admit(r *request, o *opened) *wire.Error {
 
 // dispatch starts the work on an opened request.
 func (c *Core) dispatch(n uint64, r *request) {
+	if !r.part.serves() {
+		c.refuse(n, wire.CodeUnavailable)
+		return
+	}
 	switch b := r.body.(type) {
 	case *wire.Status:
-		c.node.ReadIndex(binary.BigEndian.AppendUint64(nil, n))
+		r.part.node.ReadIndex(binary.BigEndian.AppendUint64(nil, n))
 	case *wire.RegisterStart:
 		c.registerStart(n, r, b)
 	case *wire.RegisterFinish:
@@ -149,7 +173,7 @@ func (c *Core) dispatch(n uint64, r *request) {
 }
 
 func (c *Core) proposeFor(n uint64, r *request, op ledger.Op) {
-	switch err := c.propose(n, r.account, op); {
+	switch err := r.part.propose(n, r.account, op); {
 	case errors.Is(err, raft.ErrProposalDropped):
 		c.answer(n, overloaded())
 	case err != nil:
@@ -157,28 +181,31 @@ func (c *Core) proposeFor(n uint64, r *request, op ledger.Op) {
 	}
 }
 
-// readable answers a Status: this core still led when it was asked, and everything up to the index is applied,
-// because a group of one applies before it hands out read states.
-func (c *Core) readable(n, index uint64) {
-	r := c.requests[n]
-	if r == nil {
-		return
+// read is a Status that may be answered when everything up to an index is applied: this core still led when it was asked.
+type read struct{ request, index uint64 }
+
+func readOf(r raft.ReadState) read { return read{binary.BigEndian.Uint64(r.RequestCtx), r.Index} }
+
+func (p *partition) answerReads() {
+	for len(p.reads) > 0 && p.reads[0].index <= p.applied {
+		n := p.reads[0].request
+		p.reads = p.reads[1:]
+		r := p.c.requests[n]
+		if r == nil {
+			continue
+		}
+		a, err := p.account(r.account)
+		if err != nil {
+			p.c.refuse(n, wire.CodeUnavailable)
+			continue
+		}
+		p.c.answer(n, ledger.Status(p.now, a))
 	}
-	if c.applied < index {
-		c.refuse(n, wire.CodeUnavailable)
-		return
-	}
-	a, err := c.account(r.account)
-	if err != nil {
-		c.refuse(n, wire.CodeUnavailable)
-		return
-	}
-	c.answer(n, ledger.Status(c.now, a))
 }
 
 // account returns an account as it is applied; a new one if it never was.
-func (c *Core) account(id wire.AccountID) (*ledger.Account, error) {
-	return ledger.Decode(c.ledger.list[c.identity.bucketOf(id)].get(id))
+func (p *partition) account(id wire.AccountID) (*ledger.Account, error) {
+	return ledger.Decode(p.ledger.list[p.c.identity.bucketOf(id)].get(id))
 }
 
 // committed goes on with a request whose command is committed and applied.

@@ -15,9 +15,9 @@ import (
 //
 //	0/manifest                      which snapshot, epoch and log are this replica's
 //	1/epoch                         the next epoch's key, while a snapshot is being written
-//	2/bucket/ NUMBER(2) EPOCH(8)    the accounts of a bucket
-//	3/log/    EPOCH(8) INDEX(8)     an entry
-//	4/state/  EPOCH(8)              raft's term, vote and commit, and the log's last index
+//	2/bucket/ PARTITION(2) NUMBER(2) EPOCH(8)   the accounts of a bucket
+//	3/log/    PARTITION(2) EPOCH(8) INDEX(8)    an entry
+//	4/state/  PARTITION(2) EPOCH(8)             raft's term, vote and commit, and the log's last index
 //
 // The manifest comes first in key order, so that a booting core can read the rest as it comes.
 const (
@@ -28,16 +28,22 @@ const (
 	prefixState  = "4/state/"
 )
 
-func keyBucket(n uint16, epoch uint64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16([]byte(prefixBucket), n), epoch)
+func keyOf(prefix string, p wire.Partition) []byte {
+	return binary.BigEndian.AppendUint16([]byte(prefix), uint16(p))
 }
 
-func keyLog(epoch, index uint64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte(prefixLog), epoch), index)
+func keyBucket(p wire.Partition, n uint16, epoch uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(keyOf(prefixBucket, p), n), epoch)
 }
 
-func keyState(epoch uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(prefixState), epoch)
+func keyLog(p wire.Partition, epoch, index uint64) []byte {
+	return binary.BigEndian.AppendUint64(keyEpoch(prefixLog, p, epoch), index)
+}
+
+func keyState(p wire.Partition, epoch uint64) []byte { return keyEpoch(prefixState, p, epoch) }
+
+func keyEpoch(prefix string, p wire.Partition, epoch uint64) []byte {
+	return binary.BigEndian.AppendUint64(keyOf(prefix, p), epoch)
 }
 
 // after returns the key that follows k at once.

@@ -56,7 +56,7 @@ func createCore(ctx context.Context, config Config, create stream.Create) (*core
 	if err != nil {
 		return nil, nil, err
 	}
-	return core.Create(config.coreConfig(), policy, *epoch)
+	return core.Create(config.coreConfig(), policy, nil, *epoch)
 }
 
 // newEpoch makes an epoch key and has it sealed under a new key of the sealer.
@@ -85,7 +85,7 @@ func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Fr
 		case stream.Load:
 			err = loader.Add(core.Record{Key: record.Key, Value: record.Value})
 		case stream.LoadEnd:
-			c, effects, err := loader.Finish()
+			c, effects, err := loader.Finish(nil)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -109,7 +109,7 @@ func (l *loop) wait(ctx context.Context, ticks <-chan time.Time) error {
 	case at := <-ticks:
 		l.inputs = append(l.inputs, l.tick(at))
 		if l.ticks++; l.ticks%statsEvery == 0 && !l.stopping {
-			l.unsent = append(l.unsent, stream.Stats(l.core.Stats()))
+			l.unsent = append(l.unsent, statsFrame(l.core.Stats()))
 		}
 	case jobs <- job:
 		l.waiting = l.waiting[1:]
@@ -204,6 +204,15 @@ func (l *loop) do(e core.Effect) {
 	}
 }
 
+func statsFrame(s core.Stats) stream.Stats {
+	f := stream.Stats{Accounts: s.Accounts, Epoch: s.Epoch, Leader: s.Serving}
+	for _, p := range s.Partitions {
+		f.Applied += p.Applied
+		f.LogEntries += p.LogEntries
+	}
+	return f
+}
+
 func persistFrame(p core.Persist) stream.Persist {
 	f := stream.Persist{Seq: p.Seq}
 	for _, r := range p.Puts {
@@ -217,7 +226,7 @@ func persistFrame(p core.Persist) stream.Persist {
 
 // greet says Hello once the core serves, and Bye once it has nothing left to do.
 func (l *loop) greet() {
-	if !l.greeted && l.core.Stats().Leader {
+	if !l.greeted && l.core.Stats().Serving {
 		l.greeted = true
 		l.unsent = append(l.unsent, stream.Hello{Version: stream.Version, Descriptor: l.core.Descriptor().Append(nil)})
 	}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"golang.org/x/crypto/cryptobyte"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// peers are the sessions with other incarnations, the newest last, and the handshakes under way.
+type peers struct {
+	links      []*link
+	handshakes []*handshake
+	answered   int // handshakes since the last tick
+}
+
+const (
+	maxLinks      = 4    // with one slot: a clone must not push the original out at once
+	maxAnswered   = 64   // handshakes in one tick
+	maxHandshakes = 256  // that wait
+	handshakeMs   = 5000 // after which one is forgotten
+	helloMs       = 1000 // between two attempts at a slot
+	silentMs      = 4000 // without a frame, after which another session is tried
+	forgetMs      = 60_000
+	wantMs        = 500
+)
+
+// What a frame carries.
+const (
+	itemRaft  = 1 // partition, a message of raft's
+	itemChunk = 2 // a part of a snapshot
+	itemAck   = 3 // how much of it is there
+	itemWant  = 4 // the partitions that the sender is not admitted to
+	itemHost  = 5 // what the sender's host tells of itself
+)
+
+// peer takes bytes that some host sent. What is not a peer's, or comes at the wrong time, is dropped: a host can do that to anything.
+func (c *Core) peer(in Peer) error {
+	if len(in.Data) < 2+handshakeIDSize || len(in.Data) > MaxPeerData || in.Data[1] != peerVersion {
+		return nil
+	}
+	id := handshakeID(in.Data[2:])
+	if in.Data[0] == peerJoinAnswer {
+		return c.joined(in.Data)
+	}
+	if len(c.parts) == 0 || c.stopping && in.Data[0] != peerFrame {
+		return nil
+	}
+	switch in.Data[0] {
+	case peerHello:
+		c.takeHello(in)
+	case peerAccept:
+		c.takeAccept(in, id)
+	case peerFinish:
+		c.takeFinish(in, id)
+	case peerFrame:
+		return c.takeFrame(in.Data, id)
+	case peerJoin:
+		c.takeJoin(in)
+	}
+	return nil
+}
+
+func (c *Core) takeHello(in Peer) {
+	if c.peers.answered++; c.peers.answered > maxAnswered || len(c.peers.handshakes) >= maxHandshakes {
+		return
+	}
+	if h, answer, ok := c.accept(in.Data); ok {
+		c.peers.handshakes = append(c.peers.handshakes, h)
+		c.emit(Send{in.Slot, answer})
+	}
+}
+
+func (c *Core) takeAccept(in Peer, id handshakeID) {
+	h := c.peers.handshake(id, false)
+	if h == nil {
+		return
+	}
+	if l, answer, ok := c.finish(h, in.Data); ok {
+		c.peers.end(h)
+		c.emit(Send{in.Slot, answer})
+		c.peers.add(c, l)
+	}
+}
+
+func (c *Core) takeFinish(in Peer, id handshakeID) {
+	if h := c.peers.handshake(id, true); h != nil && h.finished(in.Data) {
+		c.peers.end(h)
+		c.peers.add(c, h.accepted)
+	}
+}
+
+func (p *peers) handshake(id handshakeID, accepted bool) *handshake {
+	for _, h := range p.handshakes {
+		if h.id == id && (h.accepted != nil) == accepted {
+			return h
+		}
+	}
+	return nil
+}
+
+func (p *peers) end(h *handshake) {
+	p.handshakes = slices.DeleteFunc(p.handshakes, func(o *handshake) bool { return o == h })
+}
+
+// add takes a session in. Of one slot the oldest goes when there are too many.
+func (p *peers) add(c *Core, l *link) {
+	l.heard = c.elapsed
+	p.links = append(p.links, l)
+	of := func(o *link) bool { return o.slot == l.slot }
+	if n := len(slices.DeleteFunc(slices.Clone(p.links), func(o *link) bool { return !of(o) })); n > maxLinks {
+		oldest := slices.IndexFunc(p.links, of)
+		p.links = slices.Delete(p.links, oldest, oldest+1)
+	}
+	l.put(itemHost, c.host)
+}
+
+// find returns the newest session that matches, of those that were heard of lately if there is one.
+func (p *peers) find(matches func(*link) bool, elapsed uint64) (found *link) {
+	for _, l := range slices.Backward(p.links) {
+		if !matches(l) {
+			continue
+		}
+		if elapsed-l.heard < silentMs {
+			return l
+		}
+		if found == nil {
+			found = l
+		}
+	}
+	return found
+}
+
+// sessionOf returns the session with the incarnation that may use a raft id.
+func (p *partition) sessionOf(id uint64) *link {
+	m := p.group.member(id)
+	if id == p.id {
+		return nil
+	}
+	return p.c.peers.find(func(l *link) bool {
+		return m != nil && p.speaksFor(l, m) || m == nil && slices.Contains(p.seen, seen{id, l.incarnation})
+	}, p.c.elapsed)
+}
+
+// seen is who uses a raft id that was given away by entries which this core has not applied.
+type seen struct {
+	id          uint64
+	incarnation Incarnation
+}
+
+// mayUse tells whether a session's other side may speak for a raft id. Where it is not known whose it is, it belongs to who uses it first: a
+// core of the fleet uses no id but its own.
+func (p *partition) mayUse(l *link, id uint64) bool {
+	if m := p.group.member(id); m != nil {
+		return p.speaksFor(l, m)
+	}
+	for _, s := range p.seen {
+		if s.id == id {
+			return s.incarnation == l.incarnation
+		}
+	}
+	if len(p.seen) >= maxMembers {
+		p.seen = p.seen[1:]
+	}
+	p.seen = append(p.seen, seen{id, l.incarnation})
+	return true
+}
+
+// speaksFor tells whether a session's other side may use a member's raft id: an incarnation that the majority bound to it. Where
+// boots are trusted, any boot that has the slot's credential.
+func (p *partition) speaksFor(l *link, m *member) bool {
+	if l.slot != m.slot || l.serial != m.serial {
+		return false
+	}
+	return l.incarnation == m.incarnation || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
+}
+
+// send gives a message of raft's to a peer.
+func (p *partition) send(m *raftpb.Message) {
+	l := p.sessionOf(m.GetTo())
+	if m.GetType() == raftpb.MsgSnap {
+		p.beginOutgoing(l, m)
+		return
+	}
+	if l == nil {
+		return // as if it were lost
+	}
+	body, err := proto.Marshal(m)
+	if err != nil {
+		return
+	}
+	l.put(itemRaft, append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(body)), uint16(p.number)), body...))
+}
+
+// flush seals what is queued for the peers.
+func (p *peers) flush(c *Core) {
+	for _, l := range p.links {
+		l.frames(c.reading, func(data []byte) { c.emit(Send{l.slot, data}) })
+	}
+}
+
+func (c *Core) takeFrame(frame []byte, id handshakeID) error {
+	if len(frame) < frameHead+16 {
+		return nil
+	}
+	i := slices.IndexFunc(c.peers.links, func(l *link) bool { return l.id == id })
+	if i < 0 {
+		return nil
+	}
+	l := c.peers.links[i]
+	items, ok := l.open(frame, c.elapsed)
+	for ok && !items.Empty() {
+		var kind uint8
+		var size uint32
+		var body []byte
+		if !items.ReadUint8(&kind) || !items.ReadUint32(&size) || uint64(size) > uint64(len(items)) || !items.ReadBytes(&body, int(size)) {
+			return nil // no core of this version sends that
+		}
+		if err := c.item(l, kind, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// item takes what a core of the fleet says. It is honest, but it may be older or newer than this one, or removed.
+func (c *Core) item(l *link, kind uint8, body cryptobyte.String) error {
+	if kind == itemHost {
+		c.hostChanged(l, body)
+		return nil
+	}
+	var n uint16
+	if !body.ReadUint16(&n) || int(n) >= len(c.parts) {
+		return nil
+	}
+	p := c.parts[n]
+	switch kind {
+	case itemRaft:
+		m := new(raftpb.Message)
+		if proto.Unmarshal(body, m) == nil && passes[m.GetType()] {
+			return p.take(l, m)
+		}
+	case itemChunk:
+		return p.takeChunk(l, body)
+	case itemAck:
+		p.takeAck(l, body)
+	case itemWant:
+		p.wanted(l)
+	}
+	return nil
+}
+
+// passes are the kinds of messages that peers exchange. Snapshots come in chunks; everything else is a core's own affair.
+var passes = map[raftpb.MessageType]bool{
+	raftpb.MsgApp: true, raftpb.MsgAppResp: true, raftpb.MsgVote: true, raftpb.MsgVoteResp: true, raftpb.MsgPreVote: true,
+	raftpb.MsgPreVoteResp: true, raftpb.MsgHeartbeat: true, raftpb.MsgHeartbeatResp: true, raftpb.MsgTimeoutNow: true,
+}
+
+// take gives raft a peer's message, if the peer may speak for its sender.
+func (p *partition) take(l *link, m *raftpb.Message) error {
+	if p.node != nil && m.GetTo() > p.id && isLeaders(m) && p.bootsTrusted() {
+		p.giveUp() // the others have founded the fleet while this core was down, and have admitted this boot
+	}
+	if p.node == nil && !p.adopt(m) || m.GetTo() != p.id {
+		return nil
+	}
+	if p.mayUse(l, m.GetFrom()) {
+		p.step(m)
+	}
+	return nil
+}
+
+// isLeaders tells whether only a leader sends such a message.
+func isLeaders(m *raftpb.Message) bool {
+	return m.GetType() == raftpb.MsgHeartbeat || m.GetType() == raftpb.MsgApp
+}
+
+// bootsTrusted tells whether a boot may have had its place from the disk although the policy is stricter: while the fleet is founded.
+func (p *partition) bootsTrusted() bool {
+	return p.c.identity.policy.Restart != wire.RestartTrustDisk && !p.group.founded
+}
+
+// adopt takes the raft id that a leader addresses this incarnation by: the majority has admitted it, and says so over a session that no
+// other incarnation has.
+func (p *partition) adopt(m *raftpb.Message) bool {
+	if !isLeaders(m) || m.GetTo() <= firstIndex {
+		return false
+	}
+	p.id = m.GetTo()
+	p.hard = hardState{}
+	if err := p.start(0, 0, nil); err != nil {
+		p.id, p.node = 0, nil
+		return false
+	}
+	return true
+}
+
+// tickPeers seeks sessions with all slots, forgets what is over, and asks to be admitted.
+func (c *Core) tickPeers() {
+	ps := &c.peers
+	ps.answered = 0
+	ps.handshakes = slices.DeleteFunc(ps.handshakes, func(h *handshake) bool { return c.elapsed-h.at > handshakeMs })
+	ps.links = slices.DeleteFunc(ps.links, func(l *link) bool { return c.elapsed-l.heard > forgetMs })
+	c.tickJoin()
+	if len(c.parts) == 0 || c.stopping {
+		return
+	}
+	for _, s := range c.parts[0].group.slots {
+		if s.number != c.place.slot {
+			c.seek(s.number)
+		}
+	}
+	for _, l := range ps.links {
+		c.want(l)
+	}
+}
+
+// seek begins a handshake with a slot of which nothing was heard lately.
+func (c *Core) seek(n Slot) {
+	l := c.peers.find(func(l *link) bool { return l.slot == n }, c.elapsed)
+	if l != nil && c.elapsed-l.heard < silentMs {
+		return
+	}
+	for _, h := range c.peers.handshakes {
+		if h.accepted == nil && h.to == n && c.elapsed-h.at < helloMs {
+			return
+		}
+	}
+	if h, err := c.hello(n); err == nil && len(c.peers.handshakes) < maxHandshakes {
+		c.peers.handshakes = append(c.peers.handshakes, h)
+		c.emit(Send{n, h.hello})
+	}
+}
+
+// want asks the other side to be admitted, wherever it leads.
+func (c *Core) want(l *link) {
+	if c.elapsed-l.wanted < wantMs {
+		return
+	}
+	l.wanted = c.elapsed
+	quiet := true
+	for _, p := range c.parts {
+		if p.node == nil || p.bootsTrusted() {
+			quiet = false
+			l.put(itemWant, binary.BigEndian.AppendUint16(nil, uint16(p.number)))
+		}
+	}
+	if quiet && len(l.queue) == 0 {
+		l.put(itemHost, c.host) // so that both sides know of each other's life and time
+	}
+}
+
+// slot returns what this core knows of a slot of the fleet.
+func (c *Core) slot(n Slot) *slot { return c.parts[0].group.slot(n) }
+
+// tellPeers tells the host who else is in the fleet, when that has changed.
+func (c *Core) tellPeers() {
+	if len(c.parts) == 0 {
+		return
+	}
+	var members []Member
+	for _, s := range c.parts[0].group.slots {
+		if s.number != c.place.slot {
+			members = append(members, Member{s.number, s.host})
+		}
+	}
+	same := func(a, b Member) bool { return a.Slot == b.Slot && string(a.Host) == string(b.Host) }
+	if !slices.EqualFunc(members, c.told, same) {
+		c.told = members
+		c.emit(Peers{members})
+	}
+}
