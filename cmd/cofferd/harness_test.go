@@ -20,7 +20,7 @@ import (
 const runMain = "COFFERD_TEST_MAIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(runMain) != "" {
+	if os.Getenv(runMain) != "" || len(os.Args) > 1 && os.Args[1] == "core" { // or a core that a test has started would start all tests
 		main()
 	}
 	os.Exit(m.Run())
