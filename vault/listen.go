@@ -3,9 +3,7 @@
 package vault
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,29 +19,22 @@ func (c *Config) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vault: listen: %w", err)
 	}
-	if port != "0" {
-		return net.Listen("tcp", c.Listen)
-	}
-	switch kept, err := os.ReadFile(c.portPath()); {
-	case err == nil:
-		if l, err := net.Listen("tcp", net.JoinHostPort(host, strings.TrimSpace(string(kept)))); err == nil {
-			return l, nil
+	if port == "0" {
+		if kept, err := os.ReadFile(c.portPath()); err == nil {
+			if l, err := net.Listen("tcp", net.JoinHostPort(host, strings.TrimSpace(string(kept)))); err == nil {
+				return l, nil
+			}
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
 	}
-	l, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return nil, err
+	return net.Listen("tcp", c.Listen)
+}
+
+// keepPort has the next run listen at the port that this one does. The caller holds the store's lock.
+func (c *Config) keepPort(l net.Listener) error {
+	if l == nil {
+		return nil
 	}
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	if err == nil {
-		err = os.WriteFile(c.portPath(), []byte(port+"\n"), 0o600)
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return os.WriteFile(c.portPath(), fmt.Appendln(nil, l.Addr().(*net.TCPAddr).Port), 0o600)
 }
 
 // address is what the fleet is told: where this node is reached that listens at l.

@@ -2,7 +2,14 @@
 
 package vault
 
-import "time"
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/wire"
+)
 
 // Slot is a place for a node in a fleet, from 1 on. 0 is none, or any.
 type Slot uint16
@@ -78,4 +85,65 @@ func (s *Status) Behind() (lag uint64) {
 		lag = max(lag, p.Lag)
 	}
 	return lag
+}
+
+// Status returns what is known at this moment, of the core at most a second ago.
+func (v *Vault) Status() Status {
+	f := v.replica.Stats()
+	s := Status{
+		Slot: Slot(f.Slot), Incarnation: hex.EncodeToString(f.Incarnation[:]), Serving: f.Serving && f.Founded,
+		Accounts: f.Accounts, Epoch: f.Epoch, DiskBytes: v.replica.DiskBytes(), Partitions: []Partition{}, Peers: v.host.peers(),
+	}
+	for n, p := range f.Partitions {
+		s.Partitions = append(s.Partitions, partition(uint16(n), p))
+	}
+	if v.host.network != nil {
+		s.Address, s.Certificate = v.host.info.Address, hex.EncodeToString(v.host.info.Fingerprint[:])
+	}
+	if encoded, err := v.Descriptor(context.Background()); err == nil {
+		s.describe(encoded, f.Founded)
+	}
+	return s
+}
+
+// describe fills in what is known of the fleet.
+func (s *Status) describe(encoded []byte, founded bool) {
+	d, err := wire.ParseDescriptor(encoded)
+	if err != nil {
+		return // the core's own; it is not known, then
+	}
+	s.Fleet, s.Fingerprint, s.Restart = hex.EncodeToString(d.Fleet[:]), d.Fingerprint(), d.Policy.Restart.String()
+	s.Founding = !founded && d.Policy.Restart != wire.RestartTrustDisk
+}
+
+var roles = []Role{RoleNone, RoleLearner, RoleFollower, RoleCandidate, RoleLeader} // by core.Role's numbers
+
+func partition(number uint16, p stream.Partition) Partition {
+	role := RoleNone
+	if int(p.Role) < len(roles) {
+		role = roles[p.Role]
+	}
+	return Partition{
+		Number: number, Role: role, Leader: Slot(p.Leader), Term: p.Term, Applied: p.Applied, Committed: p.Committed,
+		Lag: max(p.Lag, p.Committed-min(p.Committed, p.Applied)), LogEntries: p.LogEntries, Voters: slots(p.Voters), Learners: slots(p.Learners),
+	}
+}
+
+func slots(numbers []uint16) []Slot {
+	list := make([]Slot, len(numbers))
+	for i, n := range numbers {
+		list[i] = Slot(n)
+	}
+	return list
+}
+
+func (h *host) peers() []Peer {
+	list := []Peer{}
+	if h.network == nil {
+		return list
+	}
+	for _, p := range h.network.Peers() {
+		list = append(list, Peer{Slot: Slot(p.Node.Slot), Address: p.Node.Info.Address, Connected: p.Connected, Heard: p.Heard})
+	}
+	return list
 }

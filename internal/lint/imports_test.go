@@ -116,7 +116,8 @@ var rules = []rule{{
 }, {
 	folder:  "vault",
 	against: "the host's process, which must not hold what the core's does",
-	ours:    []string{"internal/core/runner", "internal/core/stream", "internal/replica", "seal", "wire"},
+	ours:    []string{"internal/core/runner", "internal/core/stream", "internal/link", "internal/replica", "seal", "wire"},
+	others:  []string{"golang.org/x/sync"},
 	deny:    []string{"net/http"},
 }, {
 	folder:  "internal/core",
@@ -157,6 +158,12 @@ var rules = []rule{{
 	against: "whoever else uses the machine; an operator can name no account",
 	ours:    []string{"vault"},
 	deny:    []string{"os/exec"},
+}, {
+	folder:  "internal/link",
+	against: "whoever connects; it carries sealed bytes, between hosts that nobody trusts",
+	ours:    []string{"wire"},
+	others:  []string{"golang.org/x/sync"},
+	deny:    []string{"os/exec", "net/http"},
 }, {
 	folder:  "internal/opaque",
 	against: "whoever makes the messages: OPAQUE alone, every random byte an argument",

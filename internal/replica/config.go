@@ -28,6 +28,7 @@ var (
 	ErrLocked     = errors.New("replica: the store is locked, by another process or an earlier failure in this one")
 	ErrStore      = errors.New("replica: the store failed")
 	ErrCoreFatal  = errors.New("replica: the core stopped itself")
+	ErrRefused    = errors.New("replica: the core refuses")
 	ErrProtocol   = errors.New("replica: the core broke the protocol of its stream")
 )
 
@@ -45,6 +46,21 @@ type Config struct {
 	// earlier ctx has ended.
 	Start func(ctx context.Context) (*stream.Conn, error)
 
+	// Host is what this host tells the others of itself, by way of the cores; at most stream.MaxHost bytes.
+	Host []byte
+
+	// Send brings bytes of the core to the host of a slot, or loses them; it must not wait. Nil: there is nobody else.
+	Send func(slot uint16, data []byte)
+
+	// Members is told who else is in the fleet, whenever that changes. Nil: nobody wants to know.
+	Members func([]stream.Member)
+
+	// Leads is told which slot leads a partition, 0 if none is known to, whenever that changes. It must not wait.
+	Leads func(partition, slot uint16)
+
+	// Stats is told the core's figures, once a second. It must not wait. Nil: nobody wants to know; see Replica.Stats.
+	Stats func(stream.Stats)
+
 	// Logger gets the life of the core and of the store; nil discards it.
 	Logger *slog.Logger
 
@@ -61,6 +77,18 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Send == nil {
+		c.Send = func(uint16, []byte) {}
+	}
+	if c.Members == nil {
+		c.Members = func([]stream.Member) {}
+	}
+	if c.Leads == nil {
+		c.Leads = func(uint16, uint16) {}
+	}
+	if c.Stats == nil {
+		c.Stats = func(stream.Stats) {}
 	}
 	if c.QueueLimit == 0 {
 		c.QueueLimit = defaultQueueLimit

@@ -15,7 +15,26 @@ import (
 // Create makes a new fleet under policy: it runs the core until it serves and has
 // stored something, and ends it in order. It refuses a Dir that has a fleet
 // (ErrExists). A Create that failed or was killed leaves no fleet, and can be repeated.
-func Create(ctx context.Context, cfg Config, policy []byte) (err error) {
+func Create(ctx context.Context, cfg Config, policy []byte) error {
+	return establish(ctx, cfg, &begin{first: stream.Create{Policy: policy, Host: cfg.Host}, hello: true})
+}
+
+// Join makes a replica of a fleet that exists: it runs the core until the fleet has taken it in, and what it then
+// is has been stored, and ends it in order. The core needs the network for that: deliver is called once with what brings a
+// peer's bytes to it. Join refuses a Dir that has a fleet (ErrExists), and can be repeated, with the same ticket if
+// the fleet has not taken it.
+func Join(ctx context.Context, cfg Config, ticket []byte, deliver func(func(slot uint16, data []byte))) error {
+	return establish(ctx, cfg, &begin{first: stream.Join{Ticket: ticket, Host: cfg.Host}, deliver: deliver})
+}
+
+// begin is how a replica comes into being.
+type begin struct {
+	first   stream.Frame
+	hello   bool // the core is to serve first
+	deliver func(func(slot uint16, data []byte))
+}
+
+func establish(ctx context.Context, cfg Config, b *begin) (err error) {
 	cfg = cfg.withDefaults()
 	s, err := makeStore(cfg)
 	if err != nil {
@@ -31,7 +50,7 @@ func Create(ctx context.Context, cfg Config, policy []byte) (err error) {
 	if err := s.wipe(); err != nil {
 		return err
 	}
-	if err := create(ctx, cfg, s, policy); err != nil {
+	if err := b.run(ctx, cfg, s); err != nil {
 		return fmt.Errorf("replica: create: %w", err)
 	}
 	// The core's part is durable: it said Bye. A crash before the next line leaves
@@ -39,8 +58,8 @@ func Create(ctx context.Context, cfg Config, policy []byte) (err error) {
 	return s.setCreated()
 }
 
-// create runs the core once. ctx ends it at any point.
-func create(ctx context.Context, cfg Config, s *store, policy []byte) error {
+// run runs the core once. ctx ends it at any point.
+func (b *begin) run(ctx context.Context, cfg Config, s *store) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	conn, err := cfg.Start(ctx)
@@ -48,9 +67,12 @@ func create(ctx context.Context, cfg Config, s *store, policy []byte) error {
 		return err
 	}
 	life := newSession(conn, s)
-	life.boot = func(conn *stream.Conn) error { return conn.Write(stream.Create{Policy: policy}) }
+	life.boot = func(conn *stream.Conn) error { return conn.Write(b.first) }
 	var missing atomic.Int32 // of: Hello, the first Durable
-	missing.Store(2)
+	missing.Store(1)
+	if b.hello {
+		missing.Store(2)
+	}
 	arrived := func() {
 		if missing.Add(-1) == 0 {
 			life.stop()
@@ -59,13 +81,25 @@ func create(ctx context.Context, cfg Config, s *store, policy []byte) error {
 	var stored sync.Once
 	life.committed = func() { stored.Do(arrived) }
 	life.heard = func(f stream.Frame) error {
-		switch f.(type) {
+		switch f := f.(type) {
 		case stream.Hello: // a session lets only one through
-			arrived()
-		case stream.Answer:
+			if b.hello {
+				arrived()
+			}
+		case stream.Send:
+			cfg.Send(f.Slot, f.Data)
+		case stream.Peers:
+			cfg.Members(f.Members)
+		case stream.Answer, stream.Told:
 			return errUnasked
 		}
 		return nil
 	}
+	if b.deliver != nil {
+		b.deliver(func(slot uint16, data []byte) { life.out.offer(stream.Peer{Slot: slot, Data: data}, maxPeerFrames) })
+	}
 	return life.run(ctx)
 }
+
+// maxPeerFrames bounds the peers' frames that wait for the core, with the rest of its queue. What is more is lost: peers send again.
+const maxPeerFrames = 4096

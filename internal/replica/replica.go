@@ -25,6 +25,7 @@ type Replica struct {
 	log   *slog.Logger
 	store *store
 	desk  *desk
+	clerk *clerk
 
 	running    atomic.Bool
 	ended      chan struct{}          // closed when Run returns
@@ -46,7 +47,7 @@ func Open(cfg Config) (*Replica, error) {
 	case !created:
 		return nil, errors.Join(fmt.Errorf("%w: %s", ErrNotCreated, cfg.Dir), s.close())
 	}
-	r := &Replica{cfg: cfg, log: cfg.Logger, store: s, desk: newDesk(cfg.QueueLimit), ended: make(chan struct{})}
+	r := &Replica{cfg: cfg, log: cfg.Logger, store: s, desk: newDesk(cfg.QueueLimit), clerk: newClerk(), ended: make(chan struct{})}
 	r.stats.Store(new(stream.Stats))
 	return r, nil
 }
@@ -124,6 +125,7 @@ func (r *Replica) live(ctx context.Context) (served bool, err error) {
 	s := newSession(conn, r.store)
 	s.boot = r.load
 	s.heard = func(f stream.Frame) error { return r.hear(s, f) }
+	r.clerk.open(s.out)
 	defer r.leave()
 	ending := context.AfterFunc(ctx, func() { r.end(s, life, cut) })
 	defer ending()
@@ -149,7 +151,7 @@ func (r *Replica) load(conn *stream.Conn) error {
 	if err != nil {
 		return err
 	}
-	return conn.Write(stream.LoadEnd{})
+	return conn.Write(stream.LoadEnd{Host: r.cfg.Host})
 }
 
 func (r *Replica) hear(s *session, f stream.Frame) error {
@@ -164,6 +166,15 @@ func (r *Replica) hear(s *session, f stream.Frame) error {
 		return r.desk.answer(f)
 	case stream.Stats:
 		r.stats.Store(&f)
+		r.cfg.Stats(f)
+	case stream.Send:
+		r.cfg.Send(f.Slot, f.Data)
+	case stream.Peers:
+		r.cfg.Members(f.Members)
+	case stream.Leads:
+		r.cfg.Leads(f.Partition, f.Slot)
+	case stream.Told:
+		return r.clerk.told(f)
 	}
 	return nil
 }
@@ -182,4 +193,5 @@ func (r *Replica) end(s *session, life context.Context, cut context.CancelCauseF
 func (r *Replica) leave() {
 	r.descriptor.Store(nil)
 	r.desk.clear()
+	r.clerk.shut()
 }

@@ -35,7 +35,7 @@ type session struct {
 
 	// boot sends what comes before anything else.
 	boot func(*stream.Conn) error
-	// heard gets Hello, Answer and Stats; its error ends the session.
+	// heard gets everything but Persist, Fatal and Bye; its error ends the session.
 	heard func(stream.Frame) error
 	// committed is called after each Durable was queued.
 	committed func()
@@ -109,7 +109,7 @@ func (s *session) receive(ctx context.Context, frame stream.Frame) error {
 		return s.heard(frame)
 	case stream.Persist:
 		return s.receivePersist(ctx, frame)
-	case stream.Answer, stream.Stats:
+	case stream.Answer, stream.Stats, stream.Send, stream.Peers, stream.Leads, stream.Told:
 		return s.heard(frame)
 	case stream.Fatal:
 		return fmt.Errorf("%w: %q", ErrCoreFatal, frame.Text)

@@ -35,8 +35,15 @@ func boot(ctx context.Context, conn *stream.Conn, config Config) (c *core.Core, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if create, ok := first.(stream.Create); ok {
-		return createCore(ctx, config, create)
+	switch first := first.(type) {
+	case stream.Create:
+		return createCore(ctx, config, first)
+	case stream.Join:
+		epoch, err := firstEpoch(ctx, config)
+		if err != nil {
+			return nil, nil, err
+		}
+		return core.Join(config.coreConfig(), first.Ticket, first.Host, *epoch)
 	}
 	return loadCore(ctx, conn, config, first)
 }
@@ -46,17 +53,22 @@ func createCore(ctx context.Context, config Config, create stream.Create) (*core
 	if err != nil {
 		return nil, nil, err
 	}
-	switch keys, err := config.Sealer.Keys(ctx); {
-	case err != nil:
-		return nil, nil, err
-	case len(keys) > 0:
-		return nil, nil, errInUse
-	}
-	epoch, err := newEpoch(ctx, config.Sealer, core.EpochAAD(1))
+	epoch, err := firstEpoch(ctx, config)
 	if err != nil {
 		return nil, nil, err
 	}
-	return core.Create(config.coreConfig(), policy, nil, *epoch)
+	return core.Create(config.coreConfig(), policy, create.Host, *epoch)
+}
+
+// firstEpoch makes the first epoch key of a replica, whose sealer must be empty.
+func firstEpoch(ctx context.Context, config Config) (*core.NewEpoch, error) {
+	switch keys, err := config.Sealer.Keys(ctx); {
+	case err != nil:
+		return nil, err
+	case len(keys) > 0:
+		return nil, errInUse
+	}
+	return newEpoch(ctx, config.Sealer, core.EpochAAD(1))
 }
 
 // newEpoch makes an epoch key and has it sealed under a new key of the sealer.
@@ -85,7 +97,7 @@ func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Fr
 		case stream.Load:
 			err = loader.Add(core.Record{Key: record.Key, Value: record.Value})
 		case stream.LoadEnd:
-			c, effects, err := loader.Finish(nil)
+			c, effects, err := loader.Finish(record.Host)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -10,13 +10,14 @@ import (
 
 	"github.com/coffer-backup/coffer/internal/core"
 	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/wire"
 )
 
 const (
 	tickEvery  = 100 * time.Millisecond
 	statsEvery = 10     // ticks
 	maxBatch   = 256    // inputs of one Step
-	maxUnsent  = 16_384 // frames; with more the loop takes nothing from the host until it reads again
+	maxUnsent  = 16_384 // frames; with more the loop takes nothing from the host until it reads again, and nothing is sent to peers
 )
 
 // loop owns the core. Its queues grow only by what the core gives, and that is bounded by what it takes.
@@ -150,6 +151,11 @@ func (l *loop) frame(f stream.Frame, open bool) error {
 		l.inputs = append(l.inputs, core.Request{ID: f.ID, Envelope: f.Envelope})
 	case stream.Durable:
 		l.inputs = append(l.inputs, core.Durable{Seq: f.Seq})
+	case stream.Peer:
+		l.inputs = append(l.inputs, core.Peer{Slot: core.Slot(f.Slot), Data: f.Data})
+	case stream.Admin:
+		l.inputs = append(l.inputs, core.Admin{ID: f.ID, Command: core.AdminCommand(f.Command), Slot: core.Slot(f.Slot),
+			Partition: wire.Partition(f.Partition), All: f.All})
 	case stream.Stop:
 		l.stopping = true
 		l.inputs = append(l.inputs, core.Stop{})
@@ -199,29 +205,19 @@ func (l *loop) do(e core.Effect) {
 		l.unsent = append(l.unsent, stream.Answer{ID: e.ID, Envelope: e.Envelope})
 	case core.Run:
 		l.waiting = append(l.waiting, e)
+	case core.Send:
+		if len(l.unsent) <= maxUnsent { // else as if the network had lost it
+			l.unsent = append(l.unsent, stream.Send{Slot: uint16(e.Slot), Data: e.Data})
+		}
+	case core.Peers:
+		l.unsent = append(l.unsent, peersFrame(e))
+	case core.Leads:
+		l.unsent = append(l.unsent, stream.Leads{Partition: uint16(e.Partition), Slot: uint16(e.Slot)})
+	case core.Told:
+		l.unsent = append(l.unsent, stream.Told{ID: e.ID, Ticket: e.Ticket, Refusal: e.Refusal})
 	case core.Rotate, core.Retire:
 		l.unasked = append(l.unasked, e)
 	}
-}
-
-func statsFrame(s core.Stats) stream.Stats {
-	f := stream.Stats{Accounts: s.Accounts, Epoch: s.Epoch, Leader: s.Serving}
-	for _, p := range s.Partitions {
-		f.Applied += p.Applied
-		f.LogEntries += p.LogEntries
-	}
-	return f
-}
-
-func persistFrame(p core.Persist) stream.Persist {
-	f := stream.Persist{Seq: p.Seq}
-	for _, r := range p.Puts {
-		f.Puts = append(f.Puts, stream.Record(r))
-	}
-	for _, r := range p.Deletes {
-		f.Deletes = append(f.Deletes, stream.Range(r))
-	}
-	return f
 }
 
 // greet says Hello once the core serves, and Bye once it has nothing left to do.

@@ -16,12 +16,15 @@ var samples = []struct {
 	frame Frame
 	bytes string
 }{
-	{Create{[]byte("p")}, "\x01\x00\x00\x00\x01p"},
+	{Create{[]byte("p"), []byte("h")}, "\x01\x00\x00\x00\x01p\x00\x00\x00\x01h"},
 	{Load{[]byte("k"), []byte("v")}, "\x02\x00\x00\x00\x01k\x00\x00\x00\x01v"},
-	{LoadEnd{}, "\x03"},
+	{LoadEnd{[]byte("h")}, "\x03\x00\x00\x00\x01h"},
 	{Request{7, []byte("e")}, "\x04\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x01e"},
 	{Durable{258}, "\x05\x00\x00\x00\x00\x00\x00\x01\x02"},
 	{Stop{}, "\x06"},
+	{Join{[]byte("t"), []byte("h")}, "\x07\x00\x00\x00\x01t\x00\x00\x00\x01h"},
+	{Peer{258, []byte("d")}, "\x08\x01\x02\x00\x00\x00\x01d"},
+	{Admin{1, 2, 3, 4, true}, "\x09\x00\x00\x00\x00\x00\x00\x00\x01\x02\x00\x03\x00\x04\x01"},
 	{Hello{1, []byte("d")}, "\x81\x00\x01\x00\x00\x00\x01d"},
 	{Persist{
 		Seq:     9,
@@ -31,11 +34,18 @@ var samples = []struct {
 		"\x00\x00\x00\x01\x00\x00\x00\x01a\x00\x00\x00\x01b"},
 	{Persist{Seq: 1}, "\x82\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"},
 	{Answer{8, []byte{}}, "\x83\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00\x00\x00"},
-	{Stats{1, 2, 3, 4, true}, "\x84" +
-		"\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03" +
-		"\x00\x00\x00\x00\x00\x00\x00\x04\x01"},
+	{Stats{Slot: 1, Incarnation: [8]byte{7: 2}, Accounts: 3, Epoch: 4, Serving: true, Partitions: []Partition{{
+		Role: 4, Leader: 5, Term: 6, Applied: 7, Committed: 8, LogEntries: 9, Lag: 10, Voters: []uint16{11},
+	}}}, "\x84\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02" +
+		"\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x04\x01\x00\x00\x00\x00\x01\x04\x00\x05" +
+		"\x00\x00\x00\x00\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x08" +
+		"\x00\x00\x00\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x0b\x00\x00\x00\x00"},
 	{Fatal{"no"}, "\x85\x00\x00\x00\x02no"},
 	{Bye{}, "\x86"},
+	{Send{258, []byte("d")}, "\x87\x01\x02\x00\x00\x00\x01d"},
+	{Peers{[]Member{{1, []byte("h")}}}, "\x88\x00\x00\x00\x01\x00\x01\x00\x00\x00\x01h"},
+	{Leads{1, 2}, "\x89\x00\x01\x00\x02"},
+	{Told{1, []byte("t"), "no"}, "\x8a\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01t\x00\x00\x00\x02no"},
 }
 
 func TestFramesHaveTheirBytes(t *testing.T) {
@@ -65,7 +75,14 @@ func TestFramesEndWhereTheyEnd(t *testing.T) {
 }
 
 var outOfBounds = map[string]Frame{
-	"policy":         Create{make([]byte, MaxPolicy+1)},
+	"policy":         Create{make([]byte, MaxPolicy+1), nil},
+	"host":           LoadEnd{make([]byte, MaxHost+1)},
+	"ticket":         Join{make([]byte, MaxTicket+1), nil},
+	"peer's bytes":   Peer{1, make([]byte, MaxPeer+1)},
+	"bytes for one":  Send{1, make([]byte, MaxPeer+1)},
+	"members":        Peers{make([]Member, MaxMembers+1)},
+	"partitions":     Stats{Partitions: make([]Partition, MaxPartitions+1)},
+	"refusal":        Told{1, nil, string(make([]byte, MaxText+1))},
 	"envelope":       Request{1, make([]byte, MaxEnvelope+1)},
 	"answer":         Answer{1, make([]byte, MaxEnvelope+1)},
 	"descriptor":     Hello{1, make([]byte, MaxDescriptor+1)},

@@ -17,17 +17,23 @@ func decode(b []byte) (Frame, error) {
 func (r *reader) frame() Frame {
 	switch r.uint8() {
 	case kindCreate:
-		return Create{r.vector()}
+		return Create{r.vector(), r.vector()}
 	case kindLoad:
 		return Load{r.vector(), r.vector()}
 	case kindLoadEnd:
-		return LoadEnd{}
+		return LoadEnd{r.vector()}
 	case kindRequest:
 		return Request{r.uint64(), r.vector()}
 	case kindDurable:
 		return Durable{r.uint64()}
 	case kindStop:
 		return Stop{}
+	case kindJoin:
+		return Join{r.vector(), r.vector()}
+	case kindPeer:
+		return Peer{r.uint16(), r.vector()}
+	case kindAdmin:
+		return Admin{r.uint64(), r.uint8(), r.uint16(), r.uint16(), r.bool()}
 	case kindHello:
 		return Hello{r.uint16(), r.vector()}
 	case kindPersist:
@@ -35,30 +41,68 @@ func (r *reader) frame() Frame {
 	case kindAnswer:
 		return Answer{r.uint64(), r.vector()}
 	case kindStats:
-		return Stats{r.uint64(), r.uint64(), r.uint64(), r.uint64(), r.bool()}
+		return r.stats()
 	case kindFatal:
 		return Fatal{string(r.vector())}
 	case kindBye:
 		return Bye{}
+	case kindSend:
+		return Send{r.uint16(), r.vector()}
+	case kindPeers:
+		return r.peers()
+	case kindLeads:
+		return Leads{r.uint16(), r.uint16()}
+	case kindTold:
+		return Told{r.uint64(), r.vector(), string(r.vector())}
 	}
 	return nil
 }
 
 func (r *reader) persist() Persist {
 	p := Persist{Seq: r.uint64()}
-	if n := r.count(); n > 0 {
+	if n := r.count(smallestPair); n > 0 {
 		p.Puts = make([]Record, n)
 	}
 	for i := range p.Puts {
 		p.Puts[i] = Record{r.vector(), r.vector()}
 	}
-	if n := r.count(); n > 0 {
+	if n := r.count(smallestPair); n > 0 {
 		p.Deletes = make([]Range, n)
 	}
 	for i := range p.Deletes {
 		p.Deletes[i] = Range{r.vector(), r.vector()}
 	}
 	return p
+}
+
+func (r *reader) peers() Peers {
+	var f Peers
+	for range r.count(2 + 4) {
+		f.Members = append(f.Members, Member{r.uint16(), r.vector()})
+	}
+	return f
+}
+
+func (r *reader) stats() Stats {
+	f := Stats{Slot: r.uint16()}
+	copy(f.Incarnation[:], r.take(uint64(len(f.Incarnation))))
+	f.Accounts, f.Epoch, f.Serving, f.Founded = r.uint64(), r.uint64(), r.bool(), r.bool()
+	for range r.count(1 + 2 + 5*8 + 2*4) {
+		p := Partition{Role: r.uint8(), Leader: r.uint16()}
+		for _, v := range []*uint64{&p.Term, &p.Applied, &p.Committed, &p.LogEntries, &p.Lag} {
+			*v = r.uint64()
+		}
+		p.Voters, p.Learners = r.slots(), r.slots()
+		f.Partitions = append(f.Partitions, p)
+	}
+	return f
+}
+
+func (r *reader) slots() (slots []uint16) {
+	for range r.count(2) {
+		slots = append(slots, r.uint16())
+	}
+	return slots
 }
 
 // reader reads fields one after the other and remembers the first failure, after
@@ -101,10 +145,11 @@ func (r *reader) bool() bool {
 
 func (r *reader) vector() []byte { return r.take(uint64(r.uint32())) }
 
-// count reads how many pairs of vectors follow. A pair has at least its two lengths
-// and one byte of key, so a count that the rest cannot hold takes no memory.
-func (r *reader) count() int {
-	const smallest = 2*4 + 1
+// smallestPair is the size of the smallest pair of vectors: two lengths and one byte of key.
+const smallestPair = 2*4 + 1
+
+// count reads how many elements follow, of a size at least. A count that the rest cannot hold takes no memory.
+func (r *reader) count(smallest uint64) int {
 	n := uint64(r.uint32())
 	if n > uint64(len(r.rest))/smallest {
 		r.failed = true

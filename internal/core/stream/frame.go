@@ -16,6 +16,11 @@ const (
 	MaxDescriptor = 64 << 10
 	MaxKey        = 1 << 10
 	MaxText       = 1 << 10
+	MaxHost       = 512
+	MaxPeer       = 1 << 20
+	MaxTicket     = 8 << 10
+	MaxMembers    = 256
+	MaxPartitions = 256
 )
 
 var (
@@ -37,14 +42,17 @@ type Frame interface {
 // From the host to the core.
 type (
 	// Create makes a new fleet under a policy. It stands in place of the Loads, and
-	// only where the store is empty.
-	Create struct{ Policy []byte }
+	// only where the store is empty. Host is what this host tells of itself, here and below.
+	Create struct{ Policy, Host []byte }
+
+	// Join joins a fleet with a ticket. It stands where a Create would.
+	Join struct{ Ticket, Host []byte }
 
 	// Load is one stored record. All of them come in ascending order of their keys.
 	Load struct{ Key, Value []byte }
 
 	// LoadEnd follows the last Load.
-	LoadEnd struct{}
+	LoadEnd struct{ Host []byte }
 
 	// Request is a client's sealed request. The core gives each exactly one Answer,
 	// in any order, unless its life ends first. ID is never used twice in one life.
@@ -57,6 +65,23 @@ type (
 	// survive the loss of power. The host may lie; see INV-COMMIT for what then holds.
 	Durable struct{ Seq uint64 }
 
+	// Peer is what the host of a slot sent for the core. From 0x8000 on slots are
+	// connections of hosts that are not known.
+	Peer struct {
+		Slot uint16
+		Data []byte
+	}
+
+	// Admin is an operator's command: core.AdminCommand and its arguments. The core
+	// gives each exactly one Told.
+	Admin struct {
+		ID        uint64
+		Command   uint8
+		Slot      uint16
+		Partition uint16
+		All       bool
+	}
+
 	// Stop asks for an orderly end: the last Persists, then Bye.
 	Stop struct{}
 )
@@ -64,6 +89,7 @@ type (
 // From the core to the host.
 type (
 	// Hello says that the core serves, after its boot, and what clients should pin.
+	// Everything but an Answer may come before it.
 	Hello struct {
 		Version    uint16
 		Descriptor []byte
@@ -84,12 +110,33 @@ type (
 		Envelope []byte
 	}
 
-	// Stats are figures for the operator, as of core.Stats: Applied is the index of the
-	// last log entry that was applied, LogEntries how many the stored log has. None of
+	// Send is for the host of a slot. It may be lost.
+	Send struct {
+		Slot uint16
+		Data []byte
+	}
+
+	// Peers is who else is in the fleet, and what its hosts told of themselves.
+	Peers struct{ Members []Member }
+
+	// Leads says which slot leads a partition, 0 if none is known to.
+	Leads struct{ Partition, Slot uint16 }
+
+	// Told answers an Admin. Refusal is empty if it is done.
+	Told struct {
+		ID      uint64
+		Ticket  []byte
+		Refusal string
+	}
+
+	// Stats are figures and states for the operator, as of core.Stats. None of
 	// them tells anything about one account.
 	Stats struct {
-		Accounts, Applied, LogEntries, Epoch uint64
-		Leader                               bool
+		Slot             uint16
+		Incarnation      [8]byte
+		Accounts, Epoch  uint64
+		Serving, Founded bool
+		Partitions       []Partition
 	}
 
 	// Fatal says that the core found an invariant broken and will do nothing more. It
@@ -99,6 +146,20 @@ type (
 	// Bye answers Stop: all is durable and the core will do nothing more.
 	Bye struct{}
 )
+
+// A Member is a slot and what its host told of itself.
+type Member struct {
+	Slot uint16
+	Host []byte
+}
+
+// A Partition is core.PartitionStats.
+type Partition struct {
+	Role                                      uint8
+	Leader                                    uint16
+	Term, Applied, Committed, LogEntries, Lag uint64
+	Voters, Learners                          []uint16
+}
 
 // A Record is one entry of the store. The key has 1..MaxKey bytes.
 type Record struct{ Key, Value []byte }

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Config is what a node's network needs.
+type Config struct {
+	Identity *Identity
+	Listener net.Listener  // where the others connect; closed when Run returns
+	Gateways []Fingerprint // whose requests are taken
+
+	// Deliver gets a core's bytes from the host of a slot, or of a stranger's number. It must not wait.
+	Deliver func(slot uint16, data []byte)
+
+	// Handle and Descriptor serve gateways. Their errors are ErrBusy, or anything else for "not now". Nil: there are none.
+	Handle     func(ctx context.Context, request []byte) ([]byte, error)
+	Descriptor func(ctx context.Context) ([]byte, error)
+
+	Logger *slog.Logger // nil discards
+}
+
+// ErrBusy is what Handle returns when too much is waiting.
+var ErrBusy = errors.New("link: the node has too much to do")
+
+const (
+	firstStranger    = 0x8000
+	maxStrangers     = 4
+	strangerBytes    = 1 << 20 // that one may send on one connection
+	maxHandshakes    = 32      // at a time
+	maxInbound       = 512     // connections of nodes and gateways
+	handshakeTimeout = 10 * time.Second
+)
+
+// Network is a node's connections with the others, and with gateways.
+type Network struct {
+	config Config
+	log    *slog.Logger
+
+	mu        sync.Mutex
+	own       Node
+	peers     map[uint16]*peer
+	running   *errgroup.Group // nil before Run, and after
+	ctx       context.Context
+	strangers map[uint16]*conn
+	leaders   []uint16
+	changed   chan struct{} // closed and replaced when the table is another
+}
+
+// NewNetwork returns a network that does nothing before Run.
+func NewNetwork(config Config) *Network {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Network{config: config, log: config.Logger, peers: map[uint16]*peer{}, strangers: map[uint16]*conn{}, changed: make(chan struct{})}
+}
+
+// Run accepts and dials until ctx ends.
+func (n *Network) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	n.mu.Lock()
+	n.running, n.ctx = group, ctx
+	for _, p := range n.peers {
+		n.start(p)
+	}
+	n.mu.Unlock()
+	defer context.AfterFunc(ctx, func() { n.config.Listener.Close() })()
+	group.Go(func() error { return n.accept(ctx, group) })
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// SetOwn says which slot this node has.
+func (n *Network) SetOwn(slot uint16, info Info) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if own := (Node{slot, info}); n.own != own {
+		n.own = own
+		n.tableChanged()
+	}
+}
+
+// SetPeers says who the others are. Who is no more, or is elsewhere, is let go.
+func (n *Network) SetPeers(nodes []Node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for slot, p := range n.peers {
+		if !slices.Contains(nodes, p.node) {
+			p.stop()
+			delete(n.peers, slot)
+		}
+	}
+	for _, node := range nodes {
+		if n.peers[node.Slot] == nil {
+			p := newPeer(node)
+			n.peers[node.Slot] = p
+			if n.running != nil && n.ctx.Err() == nil {
+				n.start(p)
+			}
+		}
+	}
+	n.tableChanged()
+}
+
+// start dials a peer, again and again. It is called with the lock held, while Run runs.
+func (n *Network) start(p *peer) {
+	ctx, cancel := context.WithCancel(n.ctx)
+	p.stop = cancel
+	n.running.Go(func() error { p.run(ctx, n); return nil })
+}
+
+// SetLeader says which slot leads a partition.
+func (n *Network) SetLeader(partition, slot uint16) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if partition >= maxPartitions {
+		return
+	}
+	for len(n.leaders) <= int(partition) {
+		n.leaders = append(n.leaders, 0)
+	}
+	if n.leaders[partition] != slot {
+		n.leaders[partition] = slot
+		n.tableChanged()
+	}
+}
+
+// tableChanged wakes who tells gateways. It is called with the lock held.
+func (n *Network) tableChanged() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// table returns what gateways are told, and a channel that is closed when that is another.
+func (n *Network) table() (*Table, <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := &Table{Leaders: slices.Clone(n.leaders)}
+	if n.own.Slot != 0 {
+		t.Nodes = append(t.Nodes, n.own)
+	}
+	for _, p := range n.peers {
+		t.Nodes = append(t.Nodes, p.node)
+	}
+	return t, n.changed
+}
+
+// Send brings bytes of the core to the host of a slot, or to a stranger. It loses them rather than wait.
+func (n *Network) Send(slot uint16, data []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c := n.strangers[slot]; c != nil {
+		c.put(frameData, data)
+	} else if p := n.peers[slot]; p != nil {
+		p.send(data)
+	}
+}
+
+// PeerState is what a node knows of its connection with another.
+type PeerState struct {
+	Node      Node
+	Connected bool
+	Heard     time.Time // zero: never
+}
+
+// Peers returns what is known of the others, by slot.
+func (n *Network) Peers() (states []PeerState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		states = append(states, p.state())
+	}
+	slices.SortFunc(states, func(a, b PeerState) int { return int(a.Node.Slot) - int(b.Node.Slot) })
+	return states
+}
+
+// slotOf returns the peer of a certificate, nil for a stranger.
+func (n *Network) peerOf(f Fingerprint) *peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.peers {
+		if p.node.Info.Fingerprint == f {
+			return p
+		}
+	}
+	return nil
+}
+
+// accept takes connections. One that fails its handshake costs a goroutine for as long as that may take, of which there are not many.
+func (n *Network) accept(ctx context.Context, group *errgroup.Group) error {
+	shaking := make(chan struct{}, maxHandshakes)
+	inbound := make(chan struct{}, maxInbound)
+	config := n.config.Identity.server()
+	for {
+		raw, err := n.config.Listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			var timeout net.Error
+			if errors.As(err, &timeout) || errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			n.log.Warn("a connection could not be accepted", "error", err)
+			if !pause(ctx, 100*time.Millisecond) { // no file descriptors are left, perhaps
+				return ctx.Err()
+			}
+			continue
+		}
+		select {
+		case inbound <- struct{}{}:
+		default:
+			raw.Close()
+			continue
+		}
+		group.Go(func() error {
+			defer func() { <-inbound }()
+			n.serve(ctx, raw, config, shaking)
+			return nil
+		})
+	}
+}
+
+// serve shakes hands, finds out who that is, and serves it.
+func (n *Network) serve(ctx context.Context, raw net.Conn, config *tls.Config, shaking chan struct{}) {
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	select {
+	case shaking <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	c := tls.Server(raw, config)
+	shake, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	err := c.HandshakeContext(shake)
+	cancel()
+	<-shaking
+	if err != nil {
+		return
+	}
+	state := c.ConnectionState()
+	from := peerFingerprint(state)
+	switch {
+	case state.NegotiatedProtocol == forGateways && slices.Contains(n.config.Gateways, from):
+		n.serveGateway(ctx, newConn(c))
+	case state.NegotiatedProtocol == forPeers && n.peerOf(from) != nil:
+		n.servePeer(newConn(c), from)
+	case state.NegotiatedProtocol == forPeers:
+		n.serveStranger(ctx, newConn(c), from)
+	}
+}
+
+// servePeer takes what a peer sends. Whose it is, is looked up each time: slots change hands.
+func (n *Network) servePeer(c *conn, from Fingerprint) {
+	for {
+		f, err := c.read(maxMessage)
+		p := n.peerOf(from)
+		if err != nil || p == nil || f.kind != frameData {
+			return
+		}
+		p.hear()
+		n.config.Deliver(p.node.Slot, f.body)
+	}
+}
+
+// serveStranger takes a little from a node that is not in the fleet, and answers on the same connection.
+func (n *Network) serveStranger(ctx context.Context, c *conn, from Fingerprint) {
+	number, ok := n.enter(c)
+	if !ok {
+		return
+	}
+	defer n.leave(number)
+	done, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.running.Go(func() error {
+		_ = c.write(done.Done())
+		c.net.Close()
+		return nil
+	})
+	for room := strangerBytes; room > 0; {
+		f, err := c.read(room)
+		if err != nil || f.kind != frameData || n.peerOf(from) != nil { // it may come again, as what it is now
+			return
+		}
+		room -= len(f.body) + 64
+		n.config.Deliver(number, f.body)
+	}
+}
+
+func (n *Network) enter(c *conn) (number uint16, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for number := uint16(firstStranger); number < firstStranger+maxStrangers; number++ {
+		if n.strangers[number] == nil {
+			n.strangers[number] = c
+			return number, true
+		}
+	}
+	return 0, false
+}
+
+func (n *Network) leave(number uint16) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.strangers, number)
+}
+
+// pause reports whether ctx lasted as long.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// peer is another node: one goroutine dials it and writes, and one reads what it answers, as it does a stranger.
+type peer struct {
+	node Node
+	stop context.CancelFunc
+
+	mu    sync.Mutex
+	conn  *conn // nil while there is none
+	heard time.Time
+}
+
+const (
+	firstRedial = 50 * time.Millisecond
+	lastRedial  = 2 * time.Second
+	dialTimeout = 5 * time.Second
+)
+
+func newPeer(node Node) *peer { return &peer{node: node, stop: func() {}} }
+
+// send queues bytes, or loses them.
+func (p *peer) send(data []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn != nil {
+		p.conn.put(frameData, data)
+	}
+}
+
+func (p *peer) hear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = time.Now()
+}
+
+func (p *peer) set(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn = c
+}
+
+func (p *peer) state() PeerState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return PeerState{Node: p.node, Connected: p.conn != nil, Heard: p.heard}
+}
+
+// run dials again and again, with growing waits.
+func (p *peer) run(ctx context.Context, n *Network) {
+	for wait := firstRedial; ; wait = min(2*wait, lastRedial) {
+		connected, err := p.connect(ctx, n)
+		if ctx.Err() != nil {
+			return
+		}
+		if connected {
+			wait = firstRedial
+		}
+		level := slog.LevelDebug
+		if errors.Is(err, errPinned) {
+			level = slog.LevelWarn
+		}
+		n.log.Log(ctx, level, "no connection with a node", "slot", p.node.Slot, "error", err)
+		if !pause(ctx, wait/2+rand.N(wait)) {
+			return
+		}
+	}
+}
+
+func (p *peer) connect(ctx context.Context, n *Network) (connected bool, err error) {
+	raw, err := dial(ctx, n.config.Identity, p.node.Info, forPeers)
+	if err != nil {
+		return false, err
+	}
+	c := newConn(raw)
+	p.set(c)
+	defer p.set(nil)
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	group.Go(func() error { return c.write(ctx.Done()) })
+	group.Go(func() error {
+		for {
+			// Nothing need come: then the connection's own keep-alive finds out that the other side is gone.
+			if err := c.net.SetReadDeadline(time.Time{}); err != nil {
+				return err
+			}
+			f, err := c.readAny(maxMessage)
+			if err != nil || f.kind != frameData && f.kind != framePing {
+				return errors.Join(err, errEnded)
+			}
+			if f.kind == framePing {
+				continue
+			}
+			p.hear()
+			n.config.Deliver(p.node.Slot, f.body)
+		}
+	})
+	return true, group.Wait()
+}
+
+var errEnded = errors.New("link: the connection ended")
+
+// dial connects to a node that has the certificate that is pinned.
+func dial(ctx context.Context, own *Identity, to Info, protocol string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	dialer := &tls.Dialer{
+		NetDialer: &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}},
+		Config:    own.client(to.Fingerprint, protocol),
+	}
+	return dialer.DialContext(ctx, "tcp", to.Address)
+}
