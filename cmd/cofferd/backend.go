@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/coffer-backup/coffer/internal/gateway"
+	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/vault"
 )
 
@@ -39,9 +40,9 @@ func (b *backend) Descriptor(ctx context.Context) ([]byte, error) {
 // edgeError says a vault's error in the gateway's words.
 func edgeError(err error) error {
 	switch {
-	case errors.Is(err, vault.ErrUnavailable):
+	case errors.Is(err, vault.ErrUnavailable), errors.Is(err, link.ErrUnavailable):
 		return gateway.ErrUnavailable
-	case errors.Is(err, vault.ErrBusy):
+	case errors.Is(err, vault.ErrBusy), errors.Is(err, link.ErrBusy):
 		return gateway.ErrBusy
 	}
 	return err

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/coffer-backup/coffer/internal/gateway"
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -64,21 +66,18 @@ func (s *server) serveFleet(starting, live context.Context, f *fleet, gate *gate
 	if err != nil {
 		return err
 	}
-	router, err := gate.open(peers, s.config.logger)
-	if err != nil {
-		return err
-	}
-	defer router.Close()
+	router := gate.router(peers, s.config.logger)
 	s.backend.serve(router)
-	descriptor, err := s.greetSoon(starting, router)
-	if err != nil {
-		return err
-	}
-	if err := ready(descriptor); err != nil {
-		return err
-	}
-	<-live.Done()
-	return nil
+	group, ctx := errgroup.WithContext(live)
+	group.Go(func() error { return router.Run(ctx) })
+	group.Go(func() error {
+		descriptor, err := s.greetSoon(starting, &s.backend)
+		if err != nil {
+			return err
+		}
+		return ready(descriptor)
+	})
+	return group.Wait()
 }
 
 // greetSoon is greet as soon as a replica can be reached.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/coffer-backup/coffer/internal/operator"
 	"github.com/coffer-backup/coffer/internal/settings"
@@ -54,7 +55,7 @@ func (a *app) finish(err error) int {
 		fmt.Fprintln(a.err, "  See: cofferd --help")
 		return codeUsage
 	}
-	if errors.Is(err, errInUse) || errors.Is(err, vault.ErrLocked) {
+	if errors.Is(err, errInUse) || errors.Is(err, vault.ErrLocked) || errors.Is(err, syscall.EADDRINUSE) {
 		return codeInUse
 	}
 	if errors.Is(err, operator.ErrNotRunning) {

@@ -5,30 +5,37 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
-	"github.com/coffer-backup/coffer/internal/gateway"
+	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/settings"
 )
 
-// gate is a gateway's side towards the nodes: its certificate.
-type gate struct{}
+// gate is a gateway's side towards the nodes: the certificate that they know it by.
+type gate struct{ identity *link.Identity }
 
-// router finds the node that leads a request's partition.
-type router interface {
-	gateway.Backend
-	Close() error
+// openGate reads the certificate in dir, and makes it at first.
+func openGate(dir string) (*gate, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	identity, err := link.OpenIdentity(dir)
+	return &gate{identity}, err
 }
 
-var errNoRouter = errors.New("this version cannot reach nodes yet")
+func (g *gate) fingerprint() settings.Fingerprint {
+	return settings.Fingerprint(g.identity.Fingerprint())
+}
 
-func openGate(dir string) (*gate, error)              { return &gate{}, nil }
-func (g *gate) fingerprint() (f settings.Fingerprint) { return f }
-
-func (g *gate) open(peers []settings.Peer, log *slog.Logger) (router, error) {
-	return nil, errNoRouter
+// router finds the node that leads a request's partition.
+func (g *gate) router(nodes []settings.Peer, log *slog.Logger) *link.Router {
+	var seeds []link.Info
+	for _, n := range nodes {
+		seeds = append(seeds, link.Info{Address: n.Address, Fingerprint: link.Fingerprint(n.Fingerprint)})
+	}
+	return link.NewRouter(g.identity, seeds, log)
 }
 
 // peers are the replicas that run, as the gateway reaches them.
@@ -36,7 +43,7 @@ func (f *fleet) peers(ctx context.Context) (list []settings.Peer, err error) {
 	for _, n := range f.nodes {
 		s, err := n.client.Status(ctx)
 		if err != nil {
-			return nil, err
+			continue // killed meanwhile; the others tell of it
 		}
 		p := settings.Peer{Address: s.Address}
 		if _, err := hex.Decode(p.Fingerprint[:], []byte(s.Certificate)); err != nil {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/coffer-backup/coffer/internal/gateway"
+	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/settings"
 )
 
@@ -71,7 +72,8 @@ func (c *gatewayCmd) Run(a *app) error {
 // public is a gateway in a process of its own.
 type public struct {
 	config  *settings.Gateway
-	router  router
+	router  *link.Router
+	backend backend
 	learner *learner
 	edges   []edge
 }
@@ -83,11 +85,10 @@ func openPublic(config *settings.Gateway, gate *gate, log *slog.Logger) (_ *publ
 			p.close()
 		}
 	}()
-	if p.router, err = gate.open(config.Nodes, log); err != nil {
-		return nil, err
-	}
-	p.learner = &learner{backend: p.router, log: log}
-	g, err := gateway.New(gateway.Config{Backend: p.router, Verify: p.learner.verify, Limits: devLimits, Logger: log})
+	p.router = gate.router(config.Nodes, log)
+	p.backend.serve(p.router)
+	p.learner = &learner{backend: &p.backend, log: log}
+	g, err := gateway.New(gateway.Config{Backend: &p.backend, Verify: p.learner.verify, Limits: devLimits, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -151,13 +152,17 @@ func (p *public) url() string {
 // run serves until ctx ends, and lets the requests that are under way finish.
 func (p *public) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	routing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group.Go(func() error { return p.router.Run(routing) })
 	for _, e := range p.edges {
 		group.Go(e.serve)
 	}
 	group.Go(func() error { return p.learner.run(ctx) })
 	group.Go(func() error {
+		defer stop()
 		<-ctx.Done()
-		return drain(context.WithoutCancel(ctx), p.edges)
+		return drain(routing, p.edges)
 	})
 	return group.Wait()
 }
@@ -166,8 +171,5 @@ func (p *public) run(ctx context.Context) error {
 func (p *public) close() {
 	for _, e := range p.edges {
 		e.listener.Close()
-	}
-	if p.router != nil {
-		p.router.Close()
 	}
 }

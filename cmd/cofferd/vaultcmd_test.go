@@ -87,7 +87,7 @@ func TestNode(t *testing.T) {
 		t.Errorf("no warning: %s", said)
 	}
 	for _, args := range [][]string{{"status"}, {"ticket"}, {"remove", "--slot", "2", "--yes"}, {"transfer", "--yes"}, {"drain"}} {
-		code, _, said := cofferd(t, append([]string{"vault", "--config", file}, args...)...)
+		code, _, said := cofferd(t, append([]string{"vault", args[0], "--config", file}, args[1:]...)...)
 		if code != codeNotRunning || !strings.Contains(said, "not running") {
 			t.Errorf("%q of a node that does not run: exit code %d: %s", args, code, said)
 		}
