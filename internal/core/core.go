@@ -37,6 +37,7 @@ type Config struct {
 	// is something new. Deleted secrets are gone from the disk's point of view after the next one. 0: 65,536 and 10 minutes.
 	RotateEntries uint64
 	RotateMs      uint64
+	Observe       func(Observation) // for tests' checkers; nil in a runner
 }
 
 const (

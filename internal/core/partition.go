@@ -90,6 +90,7 @@ func (p *partition) start(base, term uint64, log []*raftpb.Entry) error {
 	if err != nil {
 		return err
 	}
+	p.observeGroup()
 	if v := p.group.conf.GetVoters(); len(v) == 1 && v[0] == p.id {
 		return p.node.Campaign()
 	}

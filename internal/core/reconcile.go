@@ -206,6 +206,7 @@ func (p *partition) applyChange(m *command) {
 		p.c.rotateSoon = true // a copy of the disk from before this could be started, and is worth nothing without its key
 	}
 	p.proposed.until = 0
+	p.observeGroup()
 	if m.change.kind == changeAdmit {
 		p.tellLeader() // of whose slot nothing may have been known
 	}
@@ -224,6 +225,7 @@ func (p *partition) applyConfChange(e *raftpb.Entry) error {
 		p.group.forget(cc.GetNodeId())
 	}
 	p.proposed.until = 0
+	p.observeGroup()
 	return nil
 }
 
