@@ -239,9 +239,10 @@ func (c *Core) joined(answer []byte) error {
 	}
 	c.parts[0].group.slots = g.slots
 	c.epoch = newEpochKey(1, j.first.KeyID, j.first.Sealed, j.first.Key)
-	c.manifest = manifestMark{epoch: c.epoch}
 	c.joining = nil
 	clear(j.first.Key[:])
-	c.persist(Persist{Puts: []Record{c.manifestRecord(c.newManifest(c.marks()))}}, unsynced{})
+	manifest := c.manifestRecord(c.newManifest(c.marks()))
+	c.manifest = manifestMark{epoch: c.epoch, digest: sha256.Sum256(manifest.Value)}
+	c.persist(Persist{Puts: []Record{manifest}}, unsynced{})
 	return nil
 }
