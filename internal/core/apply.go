@@ -142,7 +142,9 @@ func (p *partition) applyOp(b *bucket, m *command) (out ledger.Outcome, err erro
 	}
 	out = ledger.Apply(&p.c.identity.policy, p.clock, a, m.op)
 	b.applied = p.applied
-	if after := string(a.Append(nil)); after != before {
+	after := string(a.Append(nil))
+	p.c.observe(Applied{p.number, p.applied, p.clock, &p.c.identity.policy, m.account, before, after, m.op, out})
+	if after != before {
 		if b.set(m.account, after) {
 			p.ledger.count++
 		}

@@ -13,7 +13,7 @@ import (
 
 // fleet is some hosts with a network between them that delivers everything in its order, after a tick.
 type fleet struct {
-	t     *testing.T
+	t     testing.TB
 	hosts []*host // by slot, from 1 on; nil: down
 	mail  []mail
 	lost  func(from, to Slot) bool // nil: nothing is
@@ -25,7 +25,7 @@ type mail struct {
 }
 
 // newFleet makes a fleet of so many replicas, and waits until all of them vote.
-func newFleet(t *testing.T, n int, change func(*host)) *fleet {
+func newFleet(t testing.TB, n int, change func(*host)) *fleet {
 	f := &fleet{t: t, hosts: []*host{nil, newHost(t, change)}}
 	f.attach(f.hosts[1], 1)
 	for s := Slot(2); int(s) <= n; s++ {

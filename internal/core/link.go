@@ -18,6 +18,7 @@ type link struct {
 	slot        Slot
 	serial      uint64
 	incarnation Incarnation
+	via         Slot // what this host called the other's the last time: it may be one that no slot is known of
 
 	out, in        cipher.AEAD
 	sent, received uint64

@@ -60,7 +60,7 @@ func (c *Core) peer(in Peer) error {
 	case peerFinish:
 		c.takeFinish(in, id)
 	case peerFrame:
-		return c.takeFrame(in.Data, id)
+		return c.takeFrame(in, id)
 	case peerJoin:
 		c.takeJoin(in)
 	}
@@ -85,6 +85,7 @@ func (c *Core) takeAccept(in Peer, id handshakeID) {
 	if l, answer, ok := c.finish(h, in.Data); ok {
 		c.peers.end(h)
 		c.emit(Send{in.Slot, answer})
+		l.via = in.Slot
 		c.peers.add(c, l)
 	}
 }
@@ -92,6 +93,7 @@ func (c *Core) takeAccept(in Peer, id handshakeID) {
 func (c *Core) takeFinish(in Peer, id handshakeID) {
 	if h := c.peers.handshake(id, true); h != nil && h.finished(in.Data) {
 		c.peers.end(h)
+		h.accepted.via = in.Slot
 		c.peers.add(c, h.accepted)
 	}
 }
@@ -198,15 +200,20 @@ func (p *partition) send(m *raftpb.Message) {
 	l.put(itemRaft, append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(body)), uint16(p.number)), body...))
 }
 
-// flush seals what is queued for the peers.
+// flush seals what is queued for the peers. A slot that this core does not know of yet is reached by the way that it came: after a boot
+// from an old snapshot the leader may be one, and must hear of this core all the same.
 func (p *peers) flush(c *Core) {
 	for _, l := range p.links {
-		l.frames(c.reading, func(data []byte) { c.emit(Send{l.slot, data}) })
+		to := l.slot
+		if len(c.parts) > 0 && c.slot(to) == nil {
+			to = l.via
+		}
+		l.frames(c.reading, func(data []byte) { c.emit(Send{to, data}) })
 	}
 }
 
-func (c *Core) takeFrame(frame []byte, id handshakeID) error {
-	if len(frame) < frameHead+16 {
+func (c *Core) takeFrame(in Peer, id handshakeID) error {
+	if len(in.Data) < frameHead+16 {
 		return nil
 	}
 	i := slices.IndexFunc(c.peers.links, func(l *link) bool { return l.id == id })
@@ -214,7 +221,10 @@ func (c *Core) takeFrame(frame []byte, id handshakeID) error {
 		return nil
 	}
 	l := c.peers.links[i]
-	items, ok := l.open(frame, c.elapsed)
+	items, ok := l.open(in.Data, c.elapsed)
+	if ok {
+		l.via = in.Slot
+	}
 	for ok && !items.Empty() {
 		var kind uint8
 		var size uint32

@@ -9,6 +9,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/coffer-backup/coffer/wire"
 )
 
 // A slot's new incarnation takes the place of the old one in steps, each an entry of the log, one at a time:
@@ -204,8 +206,13 @@ func (p *partition) applyChange(m *command) {
 	p.group.apply(m.change, p.applied, p.clock)
 	if p.group.founded && !founded {
 		p.c.rotateSoon = true // a copy of the disk from before this could be started, and is worth nothing without its key
+		if own := p.group.member(p.id); own == nil || own.incarnation != p.c.place.incarnation {
+			// This boot had its place from a disk that did not know of this yet; the majority knows another incarnation by the id.
+			p.surrendered = p.c.identity.policy.Restart != wire.RestartTrustDisk
+		}
 	}
 	p.proposed.until = 0
+	p.observeGroup()
 	if m.change.kind == changeAdmit {
 		p.tellLeader() // of whose slot nothing may have been known
 	}
@@ -224,6 +231,7 @@ func (p *partition) applyConfChange(e *raftpb.Entry) error {
 		p.group.forget(cc.GetNodeId())
 	}
 	p.proposed.until = 0
+	p.observeGroup()
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 func (c *Core) evaluate(n uint64, r *request, charged *ledger.Charged) {
 	start := r.body.(*wire.RecoverStart)
 	r.charged = charged
+	c.observe(Evaluating{r.part.number, r.account, charged, wire.NewElementDigest(charged.Registration(), &start.KE1)})
 	random := c.loginEntropy(r.account, charged, &start.KE1)
 	c.emit(Run{n, &ke2Job{
 		identity: &c.identity, charged: charged, account: r.account, ke1: start.KE1,

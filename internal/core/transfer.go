@@ -292,6 +292,7 @@ func (p *partition) swap() (replaced []Range) {
 	p.applied, p.lastIndex = meta.GetIndex(), meta.GetIndex()
 	p.base, p.baseTerm = meta.GetIndex(), meta.GetTerm()
 	p.hard.commit = max(p.hard.commit, meta.GetIndex())
+	p.observeGroup()
 	p.tellLeader()
 	return replaced
 }

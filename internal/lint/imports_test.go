@@ -165,6 +165,12 @@ var rules = []rule{{
 	others:  []string{"golang.org/x/sync"},
 	deny:    []string{"os/exec", "net/http"},
 }, {
+	folder:  "internal/sim",
+	against: "nobody, and everybody in turn: it plays the hosts, the network, the clients and the thief around the real core, in tests alone",
+	ours:    []string{"internal/core", "internal/opaque", "wire"},
+	others:  []string{"github.com/anishathalye/porcupine"},
+	deny:    []string{"os", "net", "sync", "crypto/rand"},
+}, {
 	folder:  "internal/opaque",
 	against: "whoever makes the messages: OPAQUE alone, every random byte an argument",
 	others:  []string{"github.com/bytemare", "golang.org/x/crypto"},

@@ -4,9 +4,6 @@ package opaque
 
 import "testing"
 
-// cheap is far below what Check allows, for tests that open many answers.
-var cheap = KSF{TimeCost: 1, MemoryKiB: 8, Lanes: 1}
-
 const password = "correct horse battery staple"
 
 // A world is one fleet with one registered account, and one guess with the right password, all from fixed seeds.

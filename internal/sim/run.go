@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/coffer-backup/coffer/wire"
+)
+
+const (
+	settleMs = 120_000 // in which a healthy fleet comes together
+	healMs   = 60_000  // in which it does so again after everything that happened
+)
+
+// Run plays a schedule. Keep is how many lines of what happened a failure is to have; see Trace.
+func Run(s *Schedule, keep int) (*Result, []string) {
+	w := newWorld(s, keep)
+	defer func() {
+		for _, stop := range w.stops {
+			stop()
+		}
+	}()
+	w.settle()
+	w.play()
+	w.heal()
+	w.finish()
+	return &Result{w.failure, [32]byte(w.trace.sum.Sum(nil)), w.steps, w.trace.count}, w.trace.lines
+}
+
+func newWorld(s *Schedule, keep int) *World {
+	w := &World{schedule: s, calm: true, trace: newTrace(keep), random: rand.New(rand.NewPCG(s.Seed, 2))}
+	w.net = newNetwork(w)
+	w.tokens = newIssuer(w)
+	w.checks = newChecks(w)
+	for n := range s.Setup.Replicas {
+		w.machines = append(w.machines, w.newMachine(n))
+	}
+	for n := range s.Setup.Accounts {
+		w.clients = append(w.clients, w.newClient(n, false), w.newClient(n, true))
+	}
+	return w
+}
+
+// settle makes the fleet, in a world without faults.
+func (w *World) settle() {
+	first := w.machines[0]
+	first.create()
+	w.run(w.now+settleMs, func() bool { return first.serves() || w.schedule.Setup.Replicas > 1 && first.main.leadsAll() })
+	if w.failure == nil {
+		w.descriptor = first.main.core.Descriptor()
+	}
+	for _, m := range w.machines[1:] {
+		m.wiped = true
+		w.invite(m)
+		w.run(w.now+settleMs, m.votes)
+	}
+	w.run(w.now+settleMs, w.allServe)
+	if w.failure == nil && !w.allServe() {
+		w.fail("liveness", fmt.Errorf("a new fleet does not come together: %v", w.whoServes()))
+	}
+}
+
+// play does the schedule.
+func (w *World) play() {
+	w.calm = false
+	w.trace.note("%d ms: the schedule begins", w.now)
+	begin := w.now
+	for _, a := range w.schedule.Actions {
+		w.after(a.AtMs, func() { w.act(a) })
+	}
+	w.run(begin+w.schedule.Setup.EndMs, nil)
+}
+
+// heal ends everything that is done to hosts and network, and lets time pass.
+func (w *World) heal() {
+	w.calm = true
+	w.trace.note("%d ms: everything heals", w.now)
+	clear(w.net.cut)
+	w.leapEnd = w.now
+	for _, m := range w.old {
+		m.off()
+		m.endClones()
+	}
+	for _, m := range w.machines {
+		m.endClones()
+		if m.stopping {
+			m.off()
+		}
+		if m.main != nil {
+			m.main.pausedUntil, m.main.lyingUntil, m.main.slowUntil, m.main.skewMs = w.now, w.now, w.now, 0
+		}
+		m.on()
+		if m.main == nil && !m.wiped { // it has no disk that a core starts from
+			m.wiped = true
+			w.invite(m)
+		}
+	}
+	w.run(w.now+healMs, w.allServe)
+	for _, m := range w.machines {
+		if !m.serves() && w.failure == nil { // an operator would look at it and start it again
+			m.off()
+			m.on()
+		}
+	}
+	w.run(w.now+healMs, w.allServe)
+	w.leap(3_000) // a minute: by the slowest of the fleet's clocks every cooldown is over
+	w.run(w.now+3_000, nil)
+}
+
+// finish asks what became of every account, and has the checkers judge the whole.
+func (w *World) finish() {
+	if w.failure == nil && !w.lost && !w.allServe() {
+		w.fail("liveness", fmt.Errorf("the healed fleet does not serve: %v", w.whoServes()))
+	}
+	var open int
+	for _, c := range w.clients {
+		open++
+		c.perform(func(c *client) {
+			c.atLast()
+			open--
+		})
+	}
+	w.run(w.now+20*healMs, func() bool { return open == 0 })
+	if w.failure == nil && open > 0 {
+		w.fail("world", fmt.Errorf("%d clients never end", open))
+	}
+	w.checks.finish()
+}
+
+// atLast is what each client does in the end: its account is readable, and the owner's password still opens what is left.
+func (c *client) atLast() {
+	for range 5 {
+		s := c.status()
+		if c.w.lost {
+			return
+		}
+		if s == nil {
+			c.w.fail("liveness", fmt.Errorf("the healed fleet does not answer %s", c.name))
+			return
+		}
+		if c.thief || target(s, func(id wire.RegistrationID) bool { return c.own(id) != nil }) == nil || c.recover() {
+			return
+		}
+	}
+	c.w.fail("liveness", fmt.Errorf("%s cannot recover from the healed fleet", c.name))
+}
+
+// serves tells whether a machine's core serves every partition.
+func (m *machine) serves() bool { return m.main != nil && viewOf(m.main.core).serving }
+
+// votes tells whether a machine's core votes everywhere, in a fleet that need not be founded yet.
+func (m *machine) votes() bool {
+	if m.main == nil {
+		return false
+	}
+	v := viewOf(m.main.core)
+	for _, p := range v.parts {
+		if !slices.Contains(p.voters, v.slot) || p.leader == 0 {
+			return false
+		}
+	}
+	return len(v.parts) > 0
+}
+
+// leadsAll tells whether a core leads every partition, as the first of a new fleet does.
+func (r *replica) leadsAll() bool {
+	if r == nil {
+		return false
+	}
+	for _, p := range viewOf(r.core).parts {
+		if !p.leads {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *World) allServe() bool {
+	for _, m := range w.machines {
+		if !m.serves() {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *World) whoServes() (list []string) {
+	for _, m := range w.machines {
+		switch {
+		case m.main == nil:
+			list = append(list, "off")
+		default:
+			list = append(list, fmt.Sprintf("%+v", m.main.core.Stats()))
+		}
+	}
+	return list
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// A Schedule says all that a run does, but for what its seed decides on the way: how long a message takes, which one is lost.
+type Schedule struct {
+	Seed    uint64
+	Setup   Setup
+	Actions []Action // in the order of their times
+}
+
+// Setup is what a run starts with.
+type Setup struct {
+	Restart       wire.Restart
+	Replicas      int
+	Partitions    uint16
+	Budget        uint8
+	RotateEntries uint64
+	Accounts      int
+	Network       Network
+	Gentle        bool   // the host does not end the majority that a policy lives by, so that the fleet must serve in the end
+	EndMs         uint64 // when the last action is over
+}
+
+// Network says how bad messages have it, while the schedule runs.
+type Network struct {
+	DropPercent, RepeatPercent int
+	DelayMs                    uint64 // at most; with it messages overtake each other
+}
+
+// Action is one thing that happens at a time. What Node, Other and N are is told with each Kind.
+type Action struct {
+	AtMs  uint64
+	Kind  Kind
+	Node  int    // of machines, from 0
+	Other int    // another machine; for clients: the account
+	N     uint64 // a duration in ms, a number of an image, ...
+}
+
+// Kind is what an action does.
+type Kind uint8
+
+// What hosts do.
+const (
+	Crash     Kind = iota + 1 // Node loses what is not synced, and starts again after N ms
+	Image                     // the host keeps a copy of Node's disk
+	Rewind                    // Node crashes and starts from its image number N
+	Clone                     // a second core of Node starts from its image number N, beside the first
+	Lie                       // for N ms Node says Durable at once and stores only later
+	SlowDisk                  // for N ms Node's disk is slow
+	SetClock                  // Node's time of day goes N-leapMs ms forward
+	Cut                       // for N ms no message passes between Node and Other
+	CutOneWay                 // for N ms no message passes from Node to Other
+	Starve                    // for N ms Node gets no message from a peer
+	Pause                     // for N ms Node does nothing
+	Replay                    // the network brings old peer messages to Node again
+	Resend                    // the host gives Node old requests of clients again
+	Transfer                  // the operator hands Node's leaderships to Other's slot
+	Replace                   // the operator gives Node's slot to a new machine
+	Remove                    // the operator takes Node's slot out, and invites a new machine for it after N ms
+	StopAll                   // every machine stops in good order, and starts again after N ms
+	Leap                      // for N ms time runs twenty times as fast
+)
+
+// What clients do. Other is the account.
+const (
+	Register Kind = iota + 64 // the owner registers, without proof of what was before
+	Change                    // the owner registers with proof: a password change
+	Wrong                     // the owner guesses wrong
+	Right                     // the owner recovers
+	Again                     // the owner repeats the last guess with the same element
+	Ask                       // the owner asks for the status
+	Delete                    // the owner deletes, with proof
+	Drop                      // the owner deletes, with the token alone
+	ThiefRegisters
+	ThiefGuesses // at the owner's registration
+	ThiefProves  // guesses at a registration of his own, and proves it
+	ThiefRepeats
+	ThiefDeletes // the owner's registration, with the token alone
+)
+
+var kindNames = map[Kind]string{
+	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
+	Cut: "cut", CutOneWay: "cut one way", Starve: "starve", Pause: "pause", Replay: "replay", Resend: "resend", Transfer: "transfer",
+	Replace: "replace", Remove: "remove", StopAll: "stop all", Leap: "leap",
+	Register: "register", Change: "change", Wrong: "wrong", Right: "right", Again: "again", Ask: "ask", Delete: "delete", Drop: "drop",
+	ThiefRegisters: "thief registers", ThiefGuesses: "thief guesses", ThiefProves: "thief proves", ThiefRepeats: "thief repeats",
+	ThiefDeletes: "thief deletes",
+}
+
+func (k Kind) String() string { return kindNames[k] }
+
+func (a Action) String() string {
+	if a.Kind >= Register {
+		return fmt.Sprintf("%6d ms  account %d: %v", a.AtMs, a.Other, a.Kind)
+	}
+	return fmt.Sprintf("%6d ms  machine %d: %v (other %d, n %d)", a.AtMs, a.Node, a.Kind, a.Other, a.N)
+}
+
+func (s *Schedule) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %+v\n", s.Seed, s.Setup)
+	for _, a := range s.Actions {
+		fmt.Fprintln(&b, a)
+	}
+	return b.String()
+}
