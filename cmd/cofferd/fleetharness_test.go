@@ -176,7 +176,7 @@ func (f *nodes) members(want ...vault.Slot) {
 func (f *nodes) openGateway() {
 	f.t.Helper()
 	dir := filepath.Join(f.dir, "gateway")
-	text := "listen = \"127.0.0.1:0\"\ninsecure_http = true\n"
+	text := "listen = \"127.0.0.1:0\"\ninsecure_http = true\nper_account = -1\nper_address = -1\n"
 	for slot := range f.running {
 		s, ok := f.status(slot)
 		if !ok {
