@@ -43,7 +43,7 @@ func TestStory(t *testing.T) {
 		if _, err := w.clientAs("alice", token.Companion).Recover(t.Context(), "correct horse battery", id); !errors.Is(err, recovery.ErrNotPrimary) {
 			t.Fatalf("a companion: %v", err)
 		}
-		if s := w.vault.Stats(); s.DiskBytes == 0 {
+		if s := w.vault.Status(); s.DiskBytes == 0 {
 			t.Errorf("stats: %+v", s)
 		}
 	})
@@ -237,7 +237,7 @@ func TestOldStore(t *testing.T) {
 		for n := range 4 {
 			w.register(fmt.Sprint(n), "correct horse battery", &k)
 		}
-		for w.vault.Stats().Epoch < 2 { // the core tells it every second
+		for w.vault.Status().Epoch < 2 { // the core tells it every second
 			if err := w.vault.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/replica"
 	"github.com/coffer-backup/coffer/seal/software"
 	"github.com/coffer-backup/coffer/wire"
@@ -36,14 +39,27 @@ var (
 		"bring the store back, or remove the sealer's folder to give that fleet up for ever")
 )
 
+// Fingerprint is the SHA-256 of a node's or a gateway's certificate.
+type Fingerprint = link.Fingerprint
+
 // Config says where a replica lives and how it runs.
 type Config struct {
-	// Dir holds the store and the sealer's keys, and nothing else. It is made by Create, for its owner only.
+	// Dir holds the store, the sealer's keys, and the node's certificate. It is made by Create or Join, for its owner only.
 	Dir string
 
 	// Command runs the core in a process of its own: a program and its arguments, to which CoreArgs's are
 	// added, that calls ServeCore. Empty: the core runs in this process.
 	Command []string
+
+	// Listen is where the fleet's other nodes and the gateways connect. Port 0: one that is free, which is kept over restarts while it
+	// stays free. Empty: nowhere, for a fleet of one.
+	Listen string
+
+	// Advertise is the address at which the others reach this node; empty: the one that it listens on. The fleet is told at every start.
+	Advertise string
+
+	// Gateways are the certificates of the gateways that may bring requests.
+	Gateways []Fingerprint
 
 	// RotateEntries and RotateMs say after how many log entries and milliseconds a snapshot is made under a new
 	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes.
@@ -64,28 +80,55 @@ func (c *Config) logger() *slog.Logger {
 	return c.Logger
 }
 
-// Create makes a new fleet of one replica under a policy. It refuses a folder that has one (ErrExists); one
+// Create makes a new fleet under a policy, with this node as its first. It refuses a folder that has one (ErrExists); one
 // that failed or was killed leaves none, and can be repeated.
 func Create(ctx context.Context, config Config, policy *wire.Policy) error {
 	if err := policy.Check(); err != nil {
 		return err
 	}
-	if err := makeDir(config.Dir); err != nil {
-		return err
-	}
-	launcher := &launcher{config: config}
-	defer launcher.wait()
-	start := func(ctx context.Context) (*stream.Conn, error) {
-		if err := config.emptySealer(ctx); err != nil {
-			return nil, err
-		}
-		return launcher.start(ctx)
-	}
-	err := replica.Create(ctx, replica.Config{Dir: config.storeDir(), Start: start, Logger: config.logger()}, policy.Append(nil))
+	return config.begin(func(h *host, start startFunc) error {
+		return replica.Create(ctx, h.replicaConfig(start), policy.Append(nil))
+	})
+}
+
+// Join makes this node one of a fleet that exists, with a ticket that one of its nodes has made. It returns when the fleet has
+// taken it in. Errors and repetition are as Create's; a ticket that the fleet has not taken can be used again.
+func Join(ctx context.Context, config Config, ticket string) error {
+	raw, err := parseTicket(ticket)
 	if err != nil {
 		return err
 	}
-	return config.unmark()
+	if config.Listen == "" {
+		return errAlone
+	}
+	return config.begin(func(h *host, start startFunc) error { return h.join(ctx, start, raw) })
+}
+
+// startFunc is replica.Config.Start.
+type startFunc = func(context.Context) (*stream.Conn, error)
+
+// begin has make make a node where there is none.
+func (c *Config) begin(make func(*host, startFunc) error) error {
+	if err := makeDir(c.Dir); err != nil {
+		return err
+	}
+	h, err := c.openHost()
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	launcher := &launcher{config: *c}
+	defer launcher.wait()
+	err = make(h, func(ctx context.Context) (*stream.Conn, error) {
+		if err := c.emptySealer(ctx); err != nil {
+			return nil, err
+		}
+		return launcher.start(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.keepPort(h.listener), c.unmark())
 }
 
 // emptySealer makes the sealer's folder. What is in one that is there already is destroyed only if the mark says that an interrupted Create
@@ -117,22 +160,30 @@ func (c *Config) emptySealer(ctx context.Context) error {
 // Vault is an open replica. It is safe for concurrent use.
 type Vault struct {
 	replica  *replica.Replica
+	host     *host
 	launcher *launcher
 }
 
-// Open opens a folder that Create has made. Either Run or Close must follow.
+// Open opens a folder that Create or Join has made. Either Run or Close must follow.
 func Open(config Config) (*Vault, error) {
+	if _, err := os.Stat(config.storeDir()); errors.Is(err, fs.ErrNotExist) { // before a certificate is made there
+		return nil, fmt.Errorf("%w: %s", ErrNotCreated, config.Dir)
+	}
 	v := &Vault{launcher: &launcher{config: config}}
 	var err error
-	v.replica, err = replica.Open(replica.Config{Dir: config.storeDir(), Start: v.launcher.start, Logger: config.logger()})
-	if err != nil {
+	if v.host, err = config.openHost(); err != nil {
 		return nil, err
 	}
+	if v.replica, err = replica.Open(v.host.replicaConfig(v.launcher.start)); err != nil {
+		return nil, errors.Join(err, v.host.close())
+	}
 	// The fleet is whole; a Create that was killed after that has left its mark.
-	if marked, err := config.marked(); err != nil || marked {
-		if err = errors.Join(err, config.unmark()); err != nil {
-			return nil, errors.Join(err, v.Close())
-		}
+	marked, err := config.marked()
+	if marked {
+		err = config.unmark()
+	}
+	if err = errors.Join(err, config.keepPort(v.host.listener)); err != nil {
+		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
 }
@@ -141,11 +192,11 @@ func Open(config Config) (*Vault, error) {
 // returns the error when going on would be wrong: ErrStore, ErrCoreFatal, ErrProtocol. It may be called once.
 func (v *Vault) Run(ctx context.Context) error {
 	defer v.launcher.wait()
-	return v.replica.Run(ctx)
+	return v.host.run(ctx, v.replica)
 }
 
 // Close releases a vault that was never Run.
-func (v *Vault) Close() error { return v.replica.Close() }
+func (v *Vault) Close() error { return errors.Join(v.replica.Close(), v.host.close()) }
 
 // Ready waits until the core serves. The error is that of ctx, or ErrUnavailable when Run has returned.
 func (v *Vault) Ready(ctx context.Context) error { return v.replica.Ready(ctx) }
@@ -158,24 +209,3 @@ func (v *Vault) Handle(ctx context.Context, request []byte) ([]byte, error) {
 
 // Descriptor returns the fleet's descriptor, or ErrUnavailable while no core serves.
 func (v *Vault) Descriptor(ctx context.Context) ([]byte, error) { return v.replica.Descriptor(ctx) }
-
-// Stats are counts for the operator. None tells anything about one account.
-type Stats struct {
-	Accounts   uint64
-	Applied    uint64 // index of the last applied log entry
-	LogEntries uint64 // since the last snapshot
-	Epoch      uint64 // of the key that seals the log: 1 more with every snapshot
-	Leader     bool
-	DiskBytes  uint64 // that the store takes
-}
-
-// Stats returns the core's last figures, at most some seconds old; zeros before the first.
-func (v *Vault) Stats() Stats {
-	s := v.replica.Stats()
-	out := Stats{Accounts: s.Accounts, Epoch: s.Epoch, Leader: s.Serving, DiskBytes: v.replica.DiskBytes()}
-	for _, p := range s.Partitions {
-		out.Applied += p.Applied
-		out.LogEntries += p.LogEntries
-	}
-	return out
-}

@@ -41,6 +41,7 @@ const (
 	DomainLog         = "coffer/v1/log"          // HKDF of the epoch key: what seals log entries and raft's state
 	DomainBucket      = "coffer/v1/bucket"       // AAD of a bucket, sealed under a key of its own
 	DomainTicket      = "coffer/v1/ticket"       // AAD of a registration ticket
+	DomainFarewell    = "coffer/v1/farewell"     // AAD of the key of a planned stop's record in the sealer, of the record, and HKDF of the key
 	DomainJoin        = "coffer/v1/join"         // HPKE info of a request to join
 	DomainJoinTicket  = "coffer/v1/join/ticket"  // hash: what the log keeps of a join ticket's secret
 	DomainJoinAnswer  = "coffer/v1/join/answer"  // HPKE export: what the answer to it is sealed under

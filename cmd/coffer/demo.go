@@ -56,7 +56,8 @@ func (c *demoStoreCmd) Run(a *app) error {
 
 type demoStoryCmd struct {
 	storeFlags
-	Keep bool `help:"Keep the folder, to look at it."`
+	Keep     bool `help:"Keep the folder, to look at it."`
+	Replicas int  `placeholder:"N" help:"Another story: a vault of so many replicas (3 or more), whose leader is killed in the middle of a recovery."`
 }
 
 func (demoStoryCmd) Help() string {
@@ -72,6 +73,9 @@ func (c *demoStoryCmd) Run(a *app) error {
 		defer os.RemoveAll(dir)
 	}
 	s := &story{a: a, dir: dir, config: c.config(), began: time.Now()}
+	if c.Replicas != 0 {
+		return c.tellOfReplicas(s)
+	}
 	for _, step := range []func() error{s.makeStore, s.setUp, s.firstDay, s.secondDay, s.loseTheMachine, s.wrongKey, s.restore, s.compare, s.flipAByte} {
 		if err := step(); err != nil {
 			return err
@@ -81,10 +85,7 @@ func (c *demoStoryCmd) Run(a *app) error {
 	if err := v.tell(); err != nil {
 		return err
 	}
-	s.say("Done in %s.", seconds(time.Since(s.began)))
-	if c.Keep {
-		s.say("Everything is in %s.", dir)
-	}
+	c.end(s)
 	if a.cli.JSON {
 		return a.answer(map[string]any{
 			"first_added_bytes": s.first.AddedBytes, "second_added_bytes": s.second.AddedBytes, "source_bytes": s.second.SourceBytes,
@@ -92,4 +93,31 @@ func (c *demoStoryCmd) Run(a *app) error {
 		})
 	}
 	return nil
+}
+
+func (c *demoStoryCmd) tellOfReplicas(s *story) error {
+	if c.Replicas < 3 {
+		return usagef("--replicas must be 3 or more: of fewer none may die")
+	}
+	f := &fleetStory{vaultStory: vaultStory{story: s}, replicas: c.Replicas}
+	for _, step := range []func() error{s.makeStore, f.tell} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	c.end(s)
+	if s.a.cli.JSON {
+		return s.a.answer(map[string]any{
+			"replicas": f.replicas, "killed": f.killed, "guesses_charged": f.charged,
+			"recovery_seconds": f.took.Seconds(), "seconds": time.Since(s.began).Seconds(),
+		})
+	}
+	return nil
+}
+
+func (c *demoStoryCmd) end(s *story) {
+	s.say("Done in %s.", seconds(time.Since(s.began)))
+	if c.Keep {
+		s.say("Everything is in %s.", s.dir)
+	}
 }

@@ -11,22 +11,24 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // child is a cofferd dev in a process of its own, so that what it takes is not what its clients take.
 type child struct {
-	cmd   *exec.Cmd
-	dir   string
-	ended chan struct{} // closed when the process has
+	cmd      *exec.Cmd
+	dir      string
+	replicas int
+	ended    chan struct{} // closed when the process has
 }
 
 // errChild means that a child ended by itself.
 var errChild = errors.New("the vault ended")
 
 // startChild starts a vault without limits that keeps all it has, its log included, in dir.
-func startChild(dir string) (*child, error) {
+func startChild(dir string, replicas, partitions int) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -36,8 +38,9 @@ func startChild(dir string) (*child, error) {
 		return nil, err
 	}
 	defer log.Close()
-	c := &child{dir: dir, ended: make(chan struct{})}
-	c.cmd = exec.Command(program, "dev", "--no-limits", "--quiet", "--dir", dir, "--listen", "127.0.0.1:0", "--ready-file", c.file("ready"))
+	c := &child{dir: dir, replicas: replicas, ended: make(chan struct{})}
+	c.cmd = exec.Command(program, "dev", "--no-limits", "--quiet", "--dir", dir, "--listen", "127.0.0.1:0", "--ready-file", c.file("ready"),
+		"--replicas", strconv.Itoa(replicas), "--partitions", strconv.Itoa(partitions))
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
@@ -108,12 +111,23 @@ func (c *child) stop() {
 
 func (c *child) cpu() (host, core time.Duration) {
 	pid := c.cmd.Process.Pid
-	return cpuOf(pid), cpuOfChildren(pid)
+	if c.replicas == 1 {
+		return cpuOf(pid), cpuOfChildren(pid)
+	}
+	host = cpuOf(pid) + cpuOfChildren(pid) // the gateway and every host; a host's child is its core
+	for _, node := range childrenOf(pid) {
+		core += cpuOfChildren(node)
+	}
+	return host, core
 }
 
 // diskBytes is the size of the vault's files, which come and go meanwhile.
 func (c *child) diskBytes() (sum uint64) {
-	filepath.WalkDir(c.file("vault"), func(_ string, entry fs.DirEntry, err error) error {
+	vault := c.file("vault")
+	if c.replicas > 1 {
+		vault = newFleetNode(c.dir, 1).dir // one copy of the data, which every replica has
+	}
+	filepath.WalkDir(vault, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
 			if info, err := entry.Info(); err == nil {
 				sum += uint64(info.Size())

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -16,6 +17,8 @@ import (
 // cli is the grammar.
 type cli struct {
 	Dev     devCmd     `cmd:"" help:"Start a vault, a gateway and a token issuer for development, on this machine only."`
+	Vault   vaultCmd   `cmd:"" help:"Make, join, run and look after a node of a vault."`
+	Gateway gatewayCmd `cmd:"" help:"Run a gateway: what clients connect to."`
 	Load    loadCmd    `cmd:"" help:"Measure a vault: operations a second, and how long they take."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Help    helpCmd    `cmd:"" help:"Explain a command."`
@@ -27,12 +30,13 @@ type cli struct {
 type app struct {
 	ctx      context.Context
 	parser   *kong.Kong
+	in       *os.File
 	out, err io.Writer
 }
 
 // run runs one command and returns the exit code.
 func run(ctx context.Context, args []string, out, err io.Writer) int {
-	a := &app{ctx: ctx, out: out, err: err}
+	a := &app{ctx: ctx, in: os.Stdin, out: out, err: err}
 	a.parser = kong.Must(new(cli),
 		kong.Name("cofferd"),
 		kong.Description("Cofferd is the vault that keeps backup keys behind a password and a few guesses.\n\n"+exitCodeText()),

@@ -36,14 +36,22 @@ func cpuOf(pid int) time.Duration {
 
 // cpuOfChildren returns what the living children of a process have taken.
 func cpuOfChildren(pid int) (sum time.Duration) {
+	for _, child := range childrenOf(pid) {
+		sum += cpuOf(child)
+	}
+	return sum
+}
+
+// childrenOf returns the living children of a process; none where there is no /proc.
+func childrenOf(pid int) (list []int) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, thread := range threads {
 		children, _ := os.ReadFile(thread)
 		for _, child := range bytes.Fields(children) {
 			if pid, err := strconv.Atoi(string(child)); err == nil {
-				sum += cpuOf(pid)
+				list = append(list, pid)
 			}
 		}
 	}
-	return sum
+	return list
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ type devCmd struct {
 	Listen    string `default:"127.0.0.1:7433" placeholder:"ADDR" help:"A loopback address; port 0 is one that is free."`
 	Admin     string `placeholder:"ADDR" help:"A second loopback address, for /metrics, /healthz and /readyz."`
 	ReadyFile string `placeholder:"FILE" help:"Write the URL to FILE once it serves; removed at the end."`
+	Replicas  int    `placeholder:"N" help:"Replicas, each in a process and a sub-folder of its own (1, or what the folder has)."`
 	Core      string `enum:"process,inprocess" default:"${core}" help:"Run the core in a process of its own, or in this one (process, inprocess)."`
 	NoLimits  bool   `help:"Do not limit how often anyone may ask, for measurements."`
 	Quiet     bool   `help:"Log what goes wrong, and not every request."`
@@ -47,11 +47,11 @@ func (c *devCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := c.removeReadyFile(); err != nil { // which a killed run left, and which names an address that may be anybody's now
+	if err := removeReadyFile(c.ReadyFile); err != nil { // which a killed run left, and which names an address that may be anybody's now
 		s.release()
 		return err
 	}
-	fmt.Fprint(a.err, warning)
+	fmt.Fprint(a.err, warning(config))
 	err = s.run(a.ctx, func(d *wire.Descriptor) error {
 		if c.ReadyFile != "" {
 			if err := writeReadyFile(c.ReadyFile, s.url); err != nil {
@@ -60,7 +60,7 @@ func (c *devCmd) Run(a *app) error {
 		}
 		return welcome(a.out, s, d)
 	})
-	return errors.Join(err, c.removeReadyFile())
+	return errors.Join(err, removeReadyFile(c.ReadyFile))
 }
 
 func (c *devCmd) config(a *app) (config serverConfig, err error) {
@@ -77,7 +77,14 @@ func (c *devCmd) config(a *app) (config serverConfig, err error) {
 	if c.Quiet {
 		level = slog.LevelWarn
 	}
-	config = serverConfig{dir: dir, listen: c.Listen, admin: c.Admin, policy: c.policyFlags, limits: devLimits, logger: newLogger(a.err, level)}
+	replicas, err := c.replicas(dir)
+	if err != nil {
+		return config, err
+	}
+	config = serverConfig{
+		dir: dir, listen: c.Listen, admin: c.Admin, replicas: replicas, policy: c.policyFlags, limits: devLimits,
+		logger: newLogger(a.err, level), notice: a.err,
+	}
 	if c.NoLimits {
 		config.limits = unlimited()
 	}
@@ -91,28 +98,26 @@ func (c *devCmd) config(a *app) (config serverConfig, err error) {
 	return config, nil
 }
 
-func (c *devCmd) removeReadyFile() error {
-	if c.ReadyFile == "" {
-		return nil
-	}
-	if err := os.Remove(c.ReadyFile); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // newLogger is a log for operators: no account and no secret comes into it.
 func newLogger(to io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
 }
 
-const warning = `
+// warning says what does not hold. Under restart policy majority another thing does not.
+func warning(c serverConfig) string {
+	restart := "Restart policy trust-disk: whoever puts an old copy of the folder back     *\n  * gets the guesses back that were used since.                                *"
+	if c.policy.Restart == wire.RestartMajority.String() {
+		restart = "Restart policy majority: once these replicas are stopped as a whole, with  *\n  * Ctrl-C, too, what they keep is lost.                                       *"
+	}
+	return fmt.Sprintf(warningText, restart)
+}
+
+const warningText = `
   ******************************************************************************
   * FOR DEVELOPMENT ONLY.                                                      *
   * Software sealing protects nothing against root on this machine, nor        *
   * against anyone who has a copy of the folder.                               *
-  * Restart policy trust-disk: whoever puts an old copy of the folder back     *
-  * gets the guesses back that were used since.                                *
+  * %s
   * The issuer lets everyone on this machine log in as anyone.                 *
   ******************************************************************************
 
@@ -131,7 +136,7 @@ func welcome(out io.Writer, s *server, d *wire.Descriptor) error {
   fingerprint  %s
   protection   sealed by %s, restart policy %s
   policy       %d guesses, cooldown %s, grace %s
-
+%s
 Next, in another terminal:
 
   coffer login %s --account alice
@@ -143,7 +148,32 @@ and on a device that has lost everything:
   coffer login %s --account alice
   coffer restore --from DESTINATION --to SOURCE
 
-Ctrl-C stops the vault; the same command continues it.
-`, s.url, s.config.dir, admin, d.Fingerprint(), d.Tier, p.Restart, p.Budget, milliseconds(p.CooldownMs), milliseconds(p.GraceMs), s.url, s.url)
+Ctrl-C stops the vault%s.
+`, s.url, s.config.dir, admin, d.Fingerprint(), d.Tier, p.Restart, p.Budget, milliseconds(p.CooldownMs), milliseconds(p.GraceMs),
+		replicasText(s, d), s.url, s.url, continueText(d))
 	return err
+}
+
+// replicasText says what people can do with the replicas.
+func replicasText(s *server, d *wire.Descriptor) string {
+	n := s.config.replicas
+	if n == 1 {
+		return ""
+	}
+	folder := filepath.Join(s.config.dir, "replica-")
+	return fmt.Sprintf(`  replicas     %d, in %s1 to %s%d; partitions %d
+
+Each replica is a process; its id is in the file pid in its folder. Stop it, kill it, copy it. Look, and start one again:
+
+  cofferd vault status --config %s1/node.toml
+  kill -9 $(cat %s%d/pid)
+  cofferd vault run --config %s%d/node.toml
+`, n, folder, folder, n, d.Policy.Partitions, folder, folder, n, folder, n)
+}
+
+func continueText(d *wire.Descriptor) string {
+	if d.Policy.Restart == wire.RestartMajority {
+		return " for ever: under restart policy majority no replica comes back without the others"
+	}
+	return "; the same command continues it"
 }

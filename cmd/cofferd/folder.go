@@ -54,3 +54,14 @@ func writeReadyFile(path, url string) error {
 	}
 	return os.Rename(path+".new", path)
 }
+
+// removeReadyFile removes the file at path, if there is one and path is not empty.
+func removeReadyFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,7 +20,7 @@ import (
 const runMain = "COFFERD_TEST_MAIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(runMain) != "" {
+	if os.Getenv(runMain) != "" || len(os.Args) > 1 && os.Args[1] == "core" { // or a core that a test has started would start all tests
 		main()
 	}
 	os.Exit(m.Run())
@@ -115,11 +113,6 @@ func startDev(t *testing.T, dir string, args ...string) *dev {
 	return d
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // get returns the status of a URL, 0 if nobody answers.
 func get(t *testing.T, url string) int {
 	t.Helper()
@@ -156,7 +149,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 // openHere opens a server in this process, with the core in it.
 func openHere(t *testing.T, dir string, policy policyFlags) (*server, error) {
 	t.Helper()
-	return openServer(serverConfig{dir: dir, listen: "127.0.0.1:0", limits: unlimited(), policy: policy, logger: newLogger(t.Output(), 0)})
+	return openServer(serverConfig{dir: dir, listen: "127.0.0.1:0", replicas: 1, limits: unlimited(), policy: policy, logger: newLogger(t.Output(), 0)})
 }
 
 // serveHere serves until the context that it gives to use ends, which is when use returns.

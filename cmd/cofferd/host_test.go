@@ -32,7 +32,7 @@ func TestIsThisMachine(t *testing.T) {
 
 // TestRebinding asks every part of a server as a web page would whose name resolves to this machine.
 func TestRebinding(t *testing.T) {
-	s := must(openServer(serverConfig{dir: t.TempDir(), listen: "127.0.0.1:0", admin: "127.0.0.1:0", limits: unlimited(), logger: newLogger(t.Output(), 0)}))(t)
+	s := must(openServer(serverConfig{dir: t.TempDir(), listen: "127.0.0.1:0", admin: "127.0.0.1:0", replicas: 1, limits: unlimited(), logger: newLogger(t.Output(), 0)}))(t)
 	public, admin := s.edges[0].listener.Addr().String(), s.edges[1].listener.Addr().String()
 	err := serveHere(t, s, func(context.Context, *wire.Descriptor) {
 		for path, address := range map[string]string{

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/coffer-backup/coffer/internal/gateway"
 	"github.com/coffer-backup/coffer/vault"
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -25,23 +26,27 @@ func (s *server) run(ctx context.Context, ready func(*wire.Descriptor) error) er
 	vaultCtx, stopVault := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopVault()
 	for _, e := range s.edges {
-		group.Go(func() error { return serve(e) })
+		group.Go(func() error { return e.serve() })
 	}
 	group.Go(func() error {
 		defer stopVault()
 		<-ctx.Done()
-		return s.drain(vaultCtx)
+		return drain(vaultCtx, s.edges)
 	})
-	group.Go(func() error { return s.runVault(ctx, vaultCtx, ready) })
+	serve := s.runVault
+	if s.config.replicas > 1 {
+		serve = s.runFleet
+	}
+	group.Go(func() error { return serve(ctx, vaultCtx, ready) })
 	return group.Wait()
 }
 
 // drain lets the requests that are under way finish.
-func (s *server) drain(ctx context.Context) error {
+func drain(ctx context.Context, edges []edge) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	group := new(errgroup.Group)
-	for _, e := range s.edges {
+	for _, e := range edges {
 		group.Go(func() error { return errors.Join(e.Shutdown(ctx), e.Close()) })
 	}
 	return group.Wait()
@@ -66,7 +71,7 @@ func (s *server) runVault(starting, vaultCtx context.Context, ready func(*wire.D
 		if err != nil {
 			return err
 		}
-		s.backend.vault.Store(v)
+		s.backend.serve(v)
 		return ready(descriptor)
 	})
 	return group.Wait()
@@ -86,7 +91,7 @@ func (s *server) openVault(ctx context.Context) (*vault.Vault, error) {
 }
 
 // greet checks that the vault is the one that this server is to serve.
-func (s *server) greet(ctx context.Context, v *vault.Vault) (*wire.Descriptor, error) {
+func (s *server) greet(ctx context.Context, v gateway.Backend) (*wire.Descriptor, error) {
 	encoded, err := v.Descriptor(ctx)
 	if err != nil {
 		return nil, err

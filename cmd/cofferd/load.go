@@ -13,14 +13,16 @@ import (
 )
 
 type loadCmd struct {
-	URL      string        `name:"url" xor:"where" required:"" placeholder:"URL" help:"The gateway of a running cofferd dev --no-limits."`
-	Dev      bool          `xor:"where" required:"" help:"Start a vault in a process of its own and a temporary folder, and remove it at the end."`
-	Mix      string        `enum:"register,recover,status" default:"recover" help:"What to do (register, recover, status)."`
-	Accounts int           `default:"1000" help:"How many accounts to spread it over; with --url at most 4096, the logins that the issuer there remembers. All of them are registered before recover and status are measured."`
-	Workers  int           `default:"16" help:"How many operations may be under way."`
-	Duration time.Duration `default:"10s" help:"How long to measure."`
-	Rate     float64       `placeholder:"N" help:"Begin N operations a second whether or not earlier ones are done. Without it: each worker begins the next one when its last one is done."`
-	JSON     bool          `name:"json" help:"Print the result as one JSON document."`
+	URL        string        `name:"url" xor:"where" required:"" placeholder:"URL" help:"The gateway of a running cofferd dev --no-limits."`
+	Dev        bool          `xor:"where" required:"" help:"Start a vault in a process of its own and a temporary folder, and remove it at the end."`
+	Replicas   int           `default:"1" placeholder:"N" help:"With --dev: a vault of so many replicas (1)."`
+	Partitions int           `default:"1" placeholder:"N" help:"With --dev: a vault of so many partitions (1)."`
+	Mix        string        `enum:"register,recover,status" default:"recover" help:"What to do (register, recover, status)."`
+	Accounts   int           `default:"1000" help:"How many accounts to spread it over; with --url at most 4096, the logins that the issuer there remembers. All of them are registered before recover and status are measured."`
+	Workers    int           `default:"16" help:"How many operations may be under way."`
+	Duration   time.Duration `default:"10s" help:"How long to measure."`
+	Rate       float64       `placeholder:"N" help:"Begin N operations a second whether or not earlier ones are done. Without it: each worker begins the next one when its last one is done."`
+	JSON       bool          `name:"json" help:"Print the result as one JSON document."`
 }
 
 func (loadCmd) Help() string {
@@ -28,13 +30,14 @@ func (loadCmd) Help() string {
 		"Clients that recover do all of the protocol but Argon2id, which is a device's work; clients that register send a record made before. " +
 		"The processor time of this process, the client, is told apart from the vault's where the system knows it. " +
 		"At a rate, times count from when an operation was to begin, so that a vault that stalls cannot hide it.\n\n" +
-		"Examples:\n\n    cofferd load --dev --mix recover\n    cofferd load --url http://127.0.0.1:7433 --mix register --rate 200 --json"
+		"Examples:\n\n    cofferd load --dev --mix recover\n    cofferd load --dev --replicas 5 --partitions 16\n    cofferd load --url http://127.0.0.1:7433 --mix register --rate 200 --json"
 }
 
 const (
-	maxWorkers  = 4096        // each has a connection
-	maxAccounts = 100_000_000 // each takes some fifty bytes here
-	maxLogins   = 4096        // that the development issuer remembers
+	maxWorkers    = 4096 // each has a connection
+	maxPartitions = 256
+	maxAccounts   = 100_000_000 // each takes some fifty bytes here
+	maxLogins     = 4096        // that the development issuer remembers
 )
 
 func (c *loadCmd) check() error {
@@ -45,6 +48,10 @@ func (c *loadCmd) check() error {
 		return usagef("--accounts must be at least --workers, for each worker has accounts of its own, and at most %d", maxAccounts)
 	case c.URL != "" && c.Accounts > maxLogins:
 		return usagef("--accounts must be at most %d with --url: the issuer there remembers no more logins", maxLogins)
+	case c.URL != "" && (c.Replicas != 1 || c.Partitions != 1):
+		return usagef("--replicas and --partitions are for --dev")
+	case c.Replicas < 1 || c.Replicas > maxReplicas || c.Partitions < 1 || c.Partitions > maxPartitions:
+		return usagef("--replicas must be 1 to %d, and --partitions 1 to %d", maxReplicas, maxPartitions)
 	case c.Duration <= 0 || c.Rate < 0:
 		return usagef("--duration and --rate must be positive")
 	}
@@ -67,7 +74,7 @@ func (c *loadCmd) Run(a *app) error {
 		return r.print(a, c.JSON)
 	}
 	if c.Dev {
-		return withChild(a.ctx, measure)
+		return withChild(a.ctx, c.Replicas, c.Partitions, measure)
 	}
 	t, err := newTarget(a.ctx, c.URL)
 	if err != nil {

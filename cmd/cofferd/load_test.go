@@ -119,7 +119,7 @@ func TestTimes(t *testing.T) {
 func TestLoadChildEnds(t *testing.T) {
 	t.Setenv(runMain, "1")
 	var dir string
-	err := withChild(t.Context(), func(ctx context.Context, target *target) error {
+	err := withChild(t.Context(), 1, 1, func(ctx context.Context, target *target) error {
 		dir = target.child.dir
 		target.child.cmd.Process.Kill()
 		<-ctx.Done()

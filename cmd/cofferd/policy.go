@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/coffer-backup/coffer/internal/settings"
 	"github.com/coffer-backup/coffer/internal/token"
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -18,12 +19,14 @@ const (
 	gatewayAudience = "https://vault.coffer.invalid/gateway"
 )
 
-// policyFlags are what a vault's maker may choose. Nil is the default, or what the vault was made with.
+// policyFlags are what a vault's maker may choose. Nil, or empty, is the default, or what the vault was made with.
 type policyFlags struct {
-	Budget   *uint8         `placeholder:"N" help:"Wrong guesses before a key is destroyed (10)."`
-	Cooldown *time.Duration `placeholder:"TIME" help:"The wait after the fourth wrong guess; each next one is four times as long (1m)."`
-	Grace    *time.Duration `placeholder:"TIME" help:"How long a key that was replaced without proof can still be recovered (720h)."`
-	Provable *time.Duration `placeholder:"TIME" help:"How long the last guess can still be proven right, before the key is destroyed (10m)."`
+	Restart    string         `enum:",majority,trust-disk" default:"" placeholder:"POLICY" help:"How a replica's restart is treated: trust-disk, or majority, which needs three replicas and cannot be stopped as a whole (trust-disk)."`
+	Partitions *uint16        `placeholder:"N" help:"Partitions, each with its own leader (1)."`
+	Budget     *uint8         `placeholder:"N" help:"Wrong guesses before a key is destroyed (10)."`
+	Cooldown   *time.Duration `placeholder:"TIME" help:"The wait after the fourth wrong guess; each next one is four times as long (1m)."`
+	Grace      *time.Duration `placeholder:"TIME" help:"How long a key that was replaced without proof can still be recovered (720h)."`
+	Provable   *time.Duration `placeholder:"TIME" help:"How long the last guess can still be proven right, before the key is destroyed (10m)."`
 }
 
 // check refuses what no vault can be made with, before anything is made.
@@ -41,6 +44,15 @@ func (f *policyFlags) check() error {
 }
 
 func (f *policyFlags) applyTo(p *wire.Policy) {
+	switch f.Restart {
+	case wire.RestartMajority.String():
+		p.Restart = wire.RestartMajority
+	case wire.RestartTrustDisk.String():
+		p.Restart = wire.RestartTrustDisk
+	}
+	if f.Partitions != nil {
+		p.Partitions = *f.Partitions
+	}
 	if f.Budget != nil {
 		p.Budget = *f.Budget
 	}
@@ -55,7 +67,7 @@ func (f *policyFlags) applyTo(p *wire.Policy) {
 	}
 }
 
-// policy is that of a new vault. One replica on one machine can only trust its disk.
+// policy is that of a new vault. By default replicas on one machine trust their disk, so that all of them can be stopped and started.
 func (f *policyFlags) policy(keys []token.Key) *wire.Policy {
 	p := wire.DefaultPolicy()
 	p.Restart = wire.RestartTrustDisk
@@ -67,21 +79,17 @@ func (f *policyFlags) policy(keys []token.Key) *wire.Policy {
 // trust pins the issuer.
 func trust(p *wire.Policy, keys []token.Key) {
 	p.Issuer, p.CoreAudience, p.GatewayAudience = issuerName, coreAudience, gatewayAudience
-	p.TokenKeys = nil
-	for _, k := range keys {
-		p.TokenKeys = append(p.TokenKeys, wire.TokenKey{ID: k.ID, Algorithm: algorithms[k.Algorithm], Public: k.Public})
-	}
+	p.TokenKeys = settings.PolicyKeys(keys)
 }
-
-var algorithms = map[string]wire.Algorithm{token.EdDSA: wire.EdDSA, token.ES256: wire.ES256}
 
 // agree refuses to serve a vault as something that it is not: its policy was fixed when it was made.
 func (f *policyFlags) agree(made wire.Policy, keys []token.Key) error {
 	wanted, trusted := made, made
 	f.applyTo(&wanted)
 	if !bytes.Equal(wanted.Append(nil), made.Append(nil)) {
-		return usagef("the vault in this folder was made with --budget %d --cooldown %s --grace %s --provable %s, and keeps that: leave these out, or take another --dir",
-			made.Budget, milliseconds(made.CooldownMs), milliseconds(made.GraceMs), milliseconds(made.ProvableMs))
+		return usagef("the vault in this folder was made with --budget %d --cooldown %s --grace %s --provable %s --restart %s --partitions %d, and keeps that: "+
+			"leave these out, or take another --dir",
+			made.Budget, milliseconds(made.CooldownMs), milliseconds(made.GraceMs), milliseconds(made.ProvableMs), made.Restart, made.Partitions)
 	}
 	trust(&trusted, keys)
 	if !bytes.Equal(trusted.Append(nil), made.Append(nil)) {

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/coffer-backup/coffer/internal/gateway"
 	"github.com/coffer-backup/coffer/internal/issuer"
 	"github.com/coffer-backup/coffer/internal/token"
@@ -19,13 +21,15 @@ import (
 
 // serverConfig says where a development server lives and how it runs.
 type serverConfig struct {
-	dir     string
-	listen  string
-	admin   string   // for the metrics; empty: nowhere
-	command []string // of the core's process; nil: the core runs in this one
-	policy  policyFlags
-	limits  gateway.Limits
-	logger  *slog.Logger
+	dir      string
+	listen   string
+	admin    string   // for the metrics; empty: nowhere
+	command  []string // of the core's process; nil: the core runs in this one
+	replicas int      // more than 1: each in a process and a folder of its own
+	policy   policyFlags
+	limits   gateway.Limits
+	logger   *slog.Logger
+	notice   io.Writer // gets what a person who waits wants to know
 }
 
 // server is a vault with its gateway and its issuer: one folder, one address.
@@ -92,8 +96,12 @@ func (s *server) makeEdges() error {
 	if err != nil {
 		return err
 	}
+	registry := prometheus.NewRegistry()
+	if s.config.replicas == 1 {
+		registry = vaultRegistry(s.backend.status)
+	}
 	g, err := gateway.New(gateway.Config{
-		Backend: &s.backend, Verify: verifier.Verify, Limits: s.config.limits, Logger: s.config.logger, Registry: s.backend.newRegistry(),
+		Backend: &s.backend, Verify: verifier.Verify, Limits: s.config.limits, Logger: s.config.logger, Registry: registry,
 	})
 	if err != nil {
 		return err
@@ -131,8 +139,13 @@ func unlimited() gateway.Limits {
 	return l
 }
 
-func serve(e edge) error {
-	if err := e.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+// serve serves until the server is shut down.
+func (e edge) serve() error {
+	serve := e.Serve
+	if e.TLSConfig != nil {
+		serve = func(l net.Listener) error { return e.ServeTLS(l, "", "") }
+	}
+	if err := serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

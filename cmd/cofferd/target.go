@@ -84,7 +84,7 @@ func discover(ctx context.Context, at string) (string, error) {
 }
 
 // withChild runs measure against a vault of its own.
-func withChild(ctx context.Context, measure func(context.Context, *target) error) error {
+func withChild(ctx context.Context, replicas, partitions int, measure func(context.Context, *target) error) error {
 	dir, err := os.MkdirTemp("", "cofferd-load-")
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func withChild(ctx context.Context, measure func(context.Context, *target) error
 	if err != nil {
 		return err
 	}
-	c, err := startChild(dir)
+	c, err := startChild(dir, replicas, partitions)
 	if err != nil {
 		return err
 	}

@@ -256,7 +256,7 @@ func TestPartition(t *testing.T) {
 // TestPolicy: a replica does not promise in its descriptor what it cannot keep.
 func TestPolicy(t *testing.T) {
 	for name, change := range map[string]func(*wire.Policy){
-		"counter":    func(p *wire.Policy) { p.Restart = wire.RestartCounter },
+		"restart":    func(p *wire.Policy) { p.Restart = 9 },
 		"partitions": func(p *wire.Policy) { p.Partitions = 257 },
 		"no guesses": func(p *wire.Policy) { p.Budget = 0 },
 	} {

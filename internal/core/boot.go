@@ -4,8 +4,8 @@ package core
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -19,7 +19,7 @@ type Unseal func(keyID string, sealed, aad []byte) ([]byte, error)
 // Create makes a new fleet under a policy, and its first replica, in slot 1. Host is what its host tells of itself, at most MaxHostInfo bytes.
 // The epoch key, number 1, comes sealed with EpochAAD(1).
 func Create(config Config, policy *wire.Policy, host []byte, first NewEpoch) (*Core, []Effect, error) {
-	if err := checkPolicy(policy); err != nil {
+	if err := policy.Check(); err != nil {
 		return nil, nil, err
 	}
 	c := newCore(config, host)
@@ -39,7 +39,9 @@ func Create(config Config, policy *wire.Policy, host []byte, first NewEpoch) (*C
 	if err := c.begin(); err != nil {
 		return nil, nil, err
 	}
-	c.persist(Persist{Puts: append([]Record{c.manifestRecord(c.newManifest(c.marks()))}, c.stateRecords()...)}, unsynced{})
+	manifest := c.manifestRecord(c.newManifest(c.marks()))
+	c.manifest.digest = sha256.Sum256(manifest.Value)
+	c.persist(Persist{Puts: append([]Record{manifest}, c.stateRecords()...)}, unsynced{})
 	effects, err := c.Step()
 	return c, effects, err
 }
@@ -69,15 +71,6 @@ func (c *Core) stateRecords() (records []Record) {
 	return records
 }
 
-// checkPolicy refuses what no core can keep yet: the descriptor would promise it to clients.
-func checkPolicy(p *wire.Policy) error {
-	if p.Restart == wire.RestartCounter {
-		return fmt.Errorf("the restart policy %v needs a sealer that counts, and there is none yet: choose %v or %v",
-			p.Restart, wire.RestartMajority, wire.RestartTrustDisk)
-	}
-	return p.Check()
-}
-
 // EpochAAD returns what an epoch key is sealed with.
 func EpochAAD(number uint64) []byte { return epochAAD(number) }
 
@@ -97,7 +90,7 @@ func newCore(config Config, host []byte) *Core {
 
 // begin starts raft in the partitions that this replica is admitted to.
 func (c *Core) begin() error {
-	c.manifest = manifestMark{epoch: c.epoch}
+	c.manifest.epoch = c.epoch
 	for _, p := range c.parts {
 		p.now, p.clockAt = p.clock, p.clock
 		c.manifest.at = max(c.manifest.at, p.clock)
@@ -120,6 +113,8 @@ type Loader struct {
 	marks  map[uint32]bucketMark
 	last   []byte // key of the last record
 	parts  []loadedPart
+
+	farewell *openedFarewell // nil: there was none, or it was used
 }
 
 // loadedPart is what was found of a partition, under the manifest's epoch and the next.
@@ -160,6 +155,8 @@ func (l *Loader) Add(r Record) error {
 		}
 		l.next = &next
 		return nil
+	case key == keyFarewell:
+		return l.addFarewell(r)
 	case bytes.HasPrefix(r.Key, []byte(prefixBucket)) && len(key) == len(prefixBucket)+12:
 		return l.addBucket(r)
 	case bytes.HasPrefix(r.Key, []byte(prefixLog)) && len(key) == len(prefixLog)+18:
@@ -183,11 +180,9 @@ func (l *Loader) addManifest(r Record) error {
 	if l.m, err = decodeManifest(plain); err != nil {
 		return err
 	}
-	if checkPolicy(&l.m.policy) != nil {
-		return damaged("the manifest has a policy that no core can keep")
-	}
 	m := l.m
 	l.c.epoch = epoch
+	l.c.manifest.digest = sha256.Sum256(r.Value)
 	l.c.identity = identity{fleet: m.fleet, secret: m.secret, epoch: m.epoch, generation: m.generation, policy: m.policy}
 	if err := l.c.identity.derive(); err != nil {
 		return err
@@ -294,21 +289,31 @@ func (l *Loader) Finish(host []byte) (*Core, []Effect, error) {
 	c := l.c
 	c.host = host[:min(len(host), MaxHostInfo)]
 	c.place.boot(&c.identity, c.entropy.bytes32())
+	trusted := c.identity.policy.Restart == wire.RestartTrustDisk || l.farewell != nil
 	for n, p := range c.parts {
 		mark := &l.m.parts[n]
 		if mark.id == 0 {
 			p.group.slots = mark.group.slots // so that it finds its peers
 			continue
 		}
-		if ruleBootHasNoVote && c.identity.policy.Restart != wire.RestartTrustDisk && mark.group.founded || l.parts[n].givenUp(mark) {
+		if ruleBootHasNoVote && !trusted && mark.group.founded || l.parts[n].givenUp(mark) {
 			p.group = mark.group
 			p.giveUp()
 		} else if err := l.finish(p, mark, &l.parts[n]); err != nil {
 			return nil, nil, err
 		}
 	}
+	if f := l.farewell; f != nil {
+		if err := f.vouches(l); err != nil {
+			return nil, nil, err
+		}
+		c.place.boot(&c.identity, f.bootSeed) // the same incarnation: its key was nowhere else
+	}
 	if err := c.begin(); err != nil {
 		return nil, nil, err
+	}
+	if c.hasFarewell {
+		c.persist(Persist{Deletes: []Range{{[]byte(keyFarewell), after([]byte(keyFarewell))}}}, unsynced{})
 	}
 	if l.next != nil {
 		// The rotation was interrupted: it begins anew, from the same base.
@@ -342,7 +347,7 @@ func (l *Loader) finish(p *partition, mark *partMark, found *loadedPart) error {
 		return damaged("the log ends at %d and must end at %d", last, state.lastIndex)
 	}
 	p.id, p.base, p.baseTerm, p.applied, p.clock, p.group = mark.id, mark.base, mark.term, mark.base, mark.clock, mark.group
-	p.hard, p.lastIndex, p.loaded = state.hard, state.lastIndex, log
+	p.hard, p.lastIndex, p.loaded, p.stoppedHard = state.hard, state.lastIndex, log, state.hard
 	p.hard.commit = max(p.hard.commit, mark.base) // what is in a snapshot was committed
 	return nil
 }

@@ -72,9 +72,14 @@ type Core struct {
 
 	parts    []*partition
 	peers    peers
-	stopping bool        // no new requests and no new rotation
-	reading  wire.UnixMs // the runner's last reading of the time of day
-	elapsed  uint64      // milliseconds since the start, by a clock that nobody sets
+	stopping bool // no new requests and no new rotation
+	frozen   bool // nothing more but the farewell
+	gone     bool // the farewell is stored
+
+	hasFarewell bool // on the disk, when this boot began
+
+	reading wire.UnixMs // the runner's last reading of the time of day
+	elapsed uint64      // milliseconds since the start, by a clock that nobody sets
 
 	epoch      epochKey // seals the log
 	manifest   manifestMark
@@ -153,16 +158,28 @@ func (c *Core) Descriptor() *wire.Descriptor {
 	return d
 }
 
-// Idle reports whether no request is being worked on and all that was handed out for storage is durable.
-func (c *Core) Idle() bool { return len(c.requests) == 0 && len(c.unsynced) == 0 }
+// Idle reports whether no request is being worked on, all that was handed out for storage is durable, and, after Stop, the farewell is said where there is to be one.
+func (c *Core) Idle() bool {
+	said := c.gone || !c.stopping || c.identity.policy.Restart != wire.RestartCounter || !c.keepsPlace()
+	return len(c.requests) == 0 && len(c.unsynced) == 0 && said
+}
 
 // Step takes inputs in and returns what is to be done. The effects, and the bytes in
 // them, are the caller's. An error means a broken invariant: the core must not be used again.
 func (c *Core) Step(inputs ...Input) (effects []Effect, err error) {
 	for _, in := range inputs {
-		if err := c.input(in); err != nil {
+		if c.frozen {
+			err = c.lastInput(in)
+		} else {
+			err = c.input(in)
+		}
+		if err != nil {
 			return nil, err
 		}
+	}
+	if c.frozen {
+		effects, c.effects = c.effects, nil
+		return effects, nil
 	}
 	for _, p := range c.parts {
 		if err := p.drain(); err != nil {
@@ -170,10 +187,28 @@ func (c *Core) Step(inputs ...Input) (effects []Effect, err error) {
 		}
 	}
 	c.advanceRotation()
+	if c.wantsFarewell() {
+		c.freeze()
+	}
 	c.peers.flush(c)
 	c.tellPeers()
 	effects, c.effects = c.effects, nil
 	return effects, nil
+}
+
+// lastInput takes what a core may be told that says its farewell.
+func (c *Core) lastInput(in Input) error {
+	switch in := in.(type) {
+	case NewEpoch:
+		c.farewell(in)
+	case Durable:
+		return c.durable(in.Seq)
+	case Request:
+		c.refusePlain(in.ID, wire.Refuse(wire.CodeUnavailable))
+	case Admin:
+		c.refuseAdmin(in.ID, "this replica stops")
+	}
+	return nil
 }
 
 func (c *Core) input(in Input) error {
@@ -285,7 +320,7 @@ type (
 		Envelope []byte
 	}
 
-	// Rotate asks for an epoch key of that number, sealed with that associated data.
+	// Rotate asks for an epoch key of that number, sealed with that associated data; number 0 is the key of a farewell.
 	Rotate struct {
 		Number uint64
 		AAD    []byte
@@ -312,6 +347,9 @@ type (
 		Ticket  []byte
 		Refusal string // empty: done, or begun where that takes time
 	}
+
+	// Note is for the operator's log.
+	Note struct{ Text string }
 
 	// Retire asks to destroy a key of the sealer for ever.
 	Retire struct{ KeyID string }

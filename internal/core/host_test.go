@@ -40,6 +40,7 @@ type host struct {
 	idle      func() bool // does some of what was delayed; false: it does no more
 	onSend    func(Send)  // nil: it is lost
 	told      map[uint64]Told
+	notes     []string
 	slot      Slot
 	dead      bool
 	queue     []Effect
@@ -102,7 +103,7 @@ func (h *host) unseal(keyID string, sealed, aad []byte) ([]byte, error) {
 	return key[:], nil
 }
 
-var errNoKey = errors.New("test: the sealer has no such key")
+var errNoKey = fmt.Errorf("test: %w", ErrNoKey)
 
 // step gives the core inputs and does what it asks for, until it asks for nothing more or is dead.
 func (h *host) step(inputs ...Input) {
@@ -163,6 +164,8 @@ func (h *host) work(effects []Effect) {
 			}
 		case Told:
 			h.told[e.ID] = e
+		case Note:
+			h.notes = append(h.notes, e.Text)
 		case Rotate:
 			h.step(h.newEpoch())
 		case Retire:

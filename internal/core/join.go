@@ -22,8 +22,7 @@ import (
 type joining struct {
 	ticket *joinTicket
 	first  NewEpoch
-	next   int                    // member of the ticket that is asked next
-	at     uint64                 // elapsed when one was asked last
+	at     uint64                 // elapsed when they were asked last
 	asked  map[handshakeID][]byte // what opens the answers
 	order  []handshakeID
 }
@@ -48,7 +47,7 @@ type joinTicket struct {
 const (
 	joinTicketV1 = 1
 	inviteMs     = 24 * 3600_000
-	joinAgainMs  = 1000
+	joinAgainMs  = 500
 	maxAsked     = 16
 )
 
@@ -105,15 +104,13 @@ func Join(config Config, ticket, host []byte, first NewEpoch) (*Core, []Effect, 
 	return c, effects, err
 }
 
-// tickJoin asks the members of the ticket, one after the other, again and again.
+// tickJoin asks every member of the ticket, again and again: the one that leads answers.
 func (c *Core) tickJoin() {
 	j := c.joining
 	if j == nil || c.stopping || j.at != 0 && c.elapsed < j.at+joinAgainMs {
 		return
 	}
 	j.at = max(c.elapsed, 1)
-	m := j.ticket.members[j.next%len(j.ticket.members)]
-	j.next++
 	public, err := kem.NewPublicKey(j.ticket.key)
 	if err != nil {
 		return
@@ -144,7 +141,9 @@ func (c *Core) tickJoin() {
 		j.order = j.order[1:]
 	}
 	j.asked[id] = key
-	c.emit(Send{m.Slot, slices.Concat(head, enc, sealed)})
+	for _, m := range j.ticket.members {
+		c.emit(Send{m.Slot, slices.Concat(head, enc, sealed)})
+	}
 }
 
 func joinInfo(fleet wire.FleetID) []byte { return append([]byte(wire.DomainJoin), fleet[:]...) }
@@ -239,9 +238,10 @@ func (c *Core) joined(answer []byte) error {
 	}
 	c.parts[0].group.slots = g.slots
 	c.epoch = newEpochKey(1, j.first.KeyID, j.first.Sealed, j.first.Key)
-	c.manifest = manifestMark{epoch: c.epoch}
 	c.joining = nil
 	clear(j.first.Key[:])
-	c.persist(Persist{Puts: []Record{c.manifestRecord(c.newManifest(c.marks()))}}, unsynced{})
+	manifest := c.manifestRecord(c.newManifest(c.marks()))
+	c.manifest = manifestMark{epoch: c.epoch, digest: sha256.Sum256(manifest.Value)}
+	c.persist(Persist{Puts: []Record{manifest}}, unsynced{})
 	return nil
 }

@@ -43,8 +43,9 @@ func (k bucketMark) place() uint32 { return uint32(k.partition)<<16 | uint32(k.n
 
 // manifestMark is what is remembered of the manifest on stable storage.
 type manifestMark struct {
-	epoch epochKey
-	at    wire.UnixMs // by the vault's clock
+	epoch  epochKey
+	at     wire.UnixMs // by the vault's clock
+	digest [32]byte    // of the record
 }
 
 const (
@@ -132,15 +133,24 @@ func (e *epochKey) head() []byte {
 	return b.BytesOrPanic()
 }
 
+// openHead reads the head of a record. It returns what follows, too.
+func openHead(record []byte) (e epochKey, head, rest []byte, err error) {
+	s := cryptobyte.String(record)
+	var id, sealed cryptobyte.String
+	if !s.ReadUint64(&e.number) || !s.ReadUint8LengthPrefixed(&id) || !s.ReadUint16LengthPrefixed(&sealed) || len(sealed) > maxSealed {
+		return e, nil, nil, damaged("a head cannot be read")
+	}
+	e.keyID, e.sealed = string(id), append([]byte(nil), sealed...)
+	return e, record[:len(record)-len(s)], s, nil
+}
+
 // openEpoch reads the head of a record and has its epoch key opened. It returns what follows the head.
 func openEpoch(record []byte, unseal Unseal) (e epochKey, head, rest []byte, err error) {
-	s := cryptobyte.String(record)
-	var number uint64
-	var id, sealed cryptobyte.String
-	if !s.ReadUint64(&number) || !s.ReadUint8LengthPrefixed(&id) || !s.ReadUint16LengthPrefixed(&sealed) || len(sealed) > maxSealed {
-		return e, nil, nil, damaged("an epoch's head cannot be read")
+	e, head, rest, err = openHead(record)
+	if err != nil {
+		return e, nil, nil, err
 	}
-	key, err := unseal(string(id), sealed, epochAAD(number))
+	key, err := unseal(e.keyID, e.sealed, epochAAD(e.number))
 	if err != nil {
 		return e, nil, nil, err
 	}
@@ -148,6 +158,5 @@ func openEpoch(record []byte, unseal Unseal) (e epochKey, head, rest []byte, err
 	if len(key) != 32 {
 		return e, nil, nil, damaged("an epoch key is not a key")
 	}
-	sealed = append([]byte(nil), sealed...)
-	return newEpochKey(number, string(id), sealed, [32]byte(key)), record[:len(record)-len(s)], s, nil
+	return newEpochKey(e.number, e.keyID, e.sealed, [32]byte(key)), head, rest, nil
 }

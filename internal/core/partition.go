@@ -21,23 +21,25 @@ type partition struct {
 	c      *Core
 	number wire.Partition
 
-	node    *raft.RawNode // nil: this incarnation is not admitted
-	id      uint64        // raft's, 0 without a node
-	storage *storage      // the log, as far as it is durable
-	ready   bool          // leader, and everything of earlier terms is applied
-	leader  uint64        // raft's id of the leader, as far as it is known
-	group   group
-	ledger  buckets
+	node        *raft.RawNode // nil: this incarnation is not admitted
+	id          uint64        // raft's, 0 without a node
+	storage     *storage      // the log, as far as it is durable
+	ready       bool          // leader, and everything of earlier terms is applied
+	surrendered bool          // the place is to be given up
+	leader      uint64        // raft's id of the leader, as far as it is known
+	group       group
+	ledger      buckets
 
-	applied   uint64      // index of the last applied entry
-	clock     wire.UnixMs // committed: the latest reading in an applied entry
-	now       wire.UnixMs // never behind clock
-	clockAt   wire.UnixMs // when the clock was last committed
-	base      uint64      // of the manifest on stable storage
-	baseTerm  uint64
-	loaded    []*raftpb.Entry // the log, between load and start
-	lastIndex uint64          // of the last entry handed out for storage
-	hard      hardState
+	applied     uint64      // index of the last applied entry
+	clock       wire.UnixMs // committed: the latest reading in an applied entry
+	now         wire.UnixMs // never behind clock
+	clockAt     wire.UnixMs // when the clock was last committed
+	base        uint64      // of the manifest on stable storage
+	baseTerm    uint64
+	loaded      []*raftpb.Entry // the log, between load and start
+	stoppedHard hardState       // raft's state as it was loaded
+	lastIndex   uint64          // of the last entry handed out for storage
+	hard        hardState
 
 	reads   []read // that wait for an index to be applied
 	sweepAt int
@@ -120,6 +122,9 @@ func (p *partition) drain() error {
 			p.reads = append(p.reads, readOf(r))
 		}
 		p.answerReads()
+	}
+	if p.surrendered {
+		p.giveUp()
 	}
 	if p.install == nil && p.incoming != nil && p.incoming.stepped {
 		p.incoming = nil // raft did not want it

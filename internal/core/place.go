@@ -22,6 +22,7 @@ type place struct {
 	seed   [32]byte
 	cert   [ed25519.SignatureSize]byte // the fleet's, of the credential
 
+	bootSeed    [32]byte           // of this boot's key
 	key         ed25519.PrivateKey // of this boot
 	incarnation Incarnation
 	proof       [ed25519.SignatureSize]byte // the credential's, of this boot's key
@@ -50,6 +51,7 @@ func (p *place) take(i *identity, s Slot, serial uint64, boot [32]byte) {
 
 // boot makes the key of this boot from a fresh seed.
 func (p *place) boot(i *identity, seed [32]byte) {
+	p.bootSeed = seed
 	p.key = ed25519.NewKeyFromSeed(seed[:])
 	copy(p.incarnation[:], p.key.Public().(ed25519.PublicKey))
 	copy(p.proof[:], ed25519.Sign(p.credential(), incarnationText(i.fleet, p.slot, p.serial, p.incarnation)))

@@ -9,6 +9,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/coffer-backup/coffer/wire"
 )
 
 // A slot's new incarnation takes the place of the old one in steps, each an entry of the log, one at a time:
@@ -204,6 +206,10 @@ func (p *partition) applyChange(m *command) {
 	p.group.apply(m.change, p.applied, p.clock)
 	if p.group.founded && !founded && ruleFoundedAnew {
 		p.c.rotateSoon = true // a copy of the disk from before this could be started, and is worth nothing without its key
+		if own := p.group.member(p.id); own == nil || own.incarnation != p.c.place.incarnation {
+			// This boot had its place from a disk that did not know of this yet; the majority knows another incarnation by the id.
+			p.surrendered = p.c.identity.policy.Restart != wire.RestartTrustDisk
+		}
 	}
 	p.proposed.until = 0
 	p.observeGroup()

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"crypto/sha256"
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -236,12 +237,13 @@ func bucketAAD(fleet wire.FleetID, key []byte) []byte {
 func (c *Core) finishRotation() {
 	r, old := c.rotation, c.manifest.epoch
 	r.waiting = true
+	manifest := c.manifestRecord(c.newManifest(r.marks))
 	out := Persist{
 		Deletes: append(r.replaced, Range{[]byte(keyNextEpoch), after([]byte(keyNextEpoch))}),
 		// Raft's state, too: its stored commit may be older than the base, if the writes since only moved it.
-		Puts: append([]Record{c.manifestRecord(c.newManifest(r.marks))}, c.stateRecords()...),
+		Puts: append([]Record{manifest}, c.stateRecords()...),
 	}
-	mark := manifestMark{epoch: c.epoch}
+	mark := manifestMark{epoch: c.epoch, digest: sha256.Sum256(manifest.Value)}
 	for i, p := range c.parts {
 		n := p.number
 		out.Deletes = append(out.Deletes, Range{keyLog(n, 0, 0), keyLog(n, c.epoch.number, r.marks[i].base+1)},

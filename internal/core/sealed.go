@@ -19,6 +19,8 @@ import (
 //	3/log/    PARTITION(2) EPOCH(8) INDEX(8)    an entry
 //	4/state/  PARTITION(2) EPOCH(8)             raft's term, vote and commit, and the log's last index
 //
+//	5/farewell                      what a planned stop leaves, under the policy counter
+//
 // The manifest comes first in key order, so that a booting core can read the rest as it comes.
 const (
 	keyManifest  = "0/manifest"
@@ -26,6 +28,7 @@ const (
 	prefixBucket = "2/bucket/"
 	prefixLog    = "3/log/"
 	prefixState  = "4/state/"
+	keyFarewell  = "5/farewell"
 )
 
 func keyOf(prefix string, p wire.Partition) []byte {

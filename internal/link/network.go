@@ -266,6 +266,9 @@ func (n *Network) serve(ctx context.Context, raw net.Conn, config *tls.Config, s
 
 // servePeer takes what a peer sends. Whose it is, is looked up each time: slots change hands.
 func (n *Network) servePeer(c *conn, from Fingerprint) {
+	if p := n.peerOf(from); p != nil {
+		p.isHere()
+	}
 	for {
 		f, err := c.read(maxMessage)
 		p := n.peerOf(from)

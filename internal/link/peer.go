@@ -19,6 +19,7 @@ import (
 type peer struct {
 	node Node
 	stop context.CancelFunc
+	here chan struct{} // holds a token when the peer has shown that it is there
 
 	mu    sync.Mutex
 	conn  *conn // nil while there is none
@@ -31,7 +32,17 @@ const (
 	dialTimeout = 5 * time.Second
 )
 
-func newPeer(node Node) *peer { return &peer{node: node, stop: func() {}} }
+func newPeer(node Node) *peer {
+	return &peer{node: node, stop: func() {}, here: make(chan struct{}, 1)}
+}
+
+// isHere ends the wait of who dials: a peer that was started again has connected.
+func (p *peer) isHere() {
+	select {
+	case p.here <- struct{}{}:
+	default:
+	}
+}
 
 // send queues bytes, or loses them.
 func (p *peer) send(data []byte) {
@@ -60,7 +71,7 @@ func (p *peer) state() PeerState {
 	return PeerState{Node: p.node, Connected: p.conn != nil, Heard: p.heard}
 }
 
-// run dials again and again, with growing waits.
+// run dials again and again, with growing waits, and at once when the peer was heard of.
 func (p *peer) run(ctx context.Context, n *Network) {
 	for wait := firstRedial; ; wait = min(2*wait, lastRedial) {
 		connected, err := p.connect(ctx, n)
@@ -75,9 +86,14 @@ func (p *peer) run(ctx context.Context, n *Network) {
 			level = slog.LevelWarn
 		}
 		n.log.Log(ctx, level, "no connection with a node", "slot", p.node.Slot, "error", err)
-		if !pause(ctx, wait/2+rand.N(wait)) {
-			return
+		timer := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-timer.C:
+		case <-p.here:
+			wait = firstRedial
+		case <-ctx.Done():
 		}
+		timer.Stop()
 	}
 }
 

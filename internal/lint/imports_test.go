@@ -116,7 +116,8 @@ var rules = []rule{{
 }, {
 	folder:  "vault",
 	against: "the host's process, which must not hold what the core's does",
-	ours:    []string{"internal/core/runner", "internal/core/stream", "internal/replica", "seal", "wire"},
+	ours:    []string{"internal/core/runner", "internal/core/stream", "internal/link", "internal/replica", "seal", "wire"},
+	others:  []string{"golang.org/x/sync"},
 	deny:    []string{"net/http"},
 }, {
 	folder:  "internal/core",
@@ -147,17 +148,28 @@ var rules = []rule{{
 	others:  []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sync"},
 	deny:    []string{"crypto"},
 }, {
-	folder:  "internal/sim",
-	against: "nobody, and everybody in turn: it plays the hosts, the network, the clients and the thief around the real core, in tests alone",
-	ours:    []string{"internal/core", "internal/opaque", "wire"},
-	others:  []string{"github.com/anishathalye/porcupine"},
-	deny:    []string{"os", "net", "sync", "crypto/rand"},
+	folder:  "internal/settings",
+	against: "a mistyped file: it reads what operators write, and nothing secret",
+	ours:    []string{"wire", "internal/token"},
+	others:  []string{"github.com/pelletier/go-toml/v2"},
+	deny:    []string{"net/http", "os/exec"},
+}, {
+	folder:  "internal/operator",
+	against: "whoever else uses the machine; an operator can name no account",
+	ours:    []string{"vault"},
+	deny:    []string{"os/exec"},
 }, {
 	folder:  "internal/link",
 	against: "whoever connects; it carries sealed bytes, between hosts that nobody trusts",
 	ours:    []string{"wire"},
 	others:  []string{"golang.org/x/sync"},
 	deny:    []string{"os/exec", "net/http"},
+}, {
+	folder:  "internal/sim",
+	against: "nobody, and everybody in turn: it plays the hosts, the network, the clients and the thief around the real core, in tests alone",
+	ours:    []string{"internal/core", "internal/opaque", "wire"},
+	others:  []string{"github.com/anishathalye/porcupine"},
+	deny:    []string{"os", "net", "sync", "crypto/rand"},
 }, {
 	folder:  "internal/opaque",
 	against: "whoever makes the messages: OPAQUE alone, every random byte an argument",

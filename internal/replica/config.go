@@ -58,6 +58,9 @@ type Config struct {
 	// Leads is told which slot leads a partition, 0 if none is known to, whenever that changes. It must not wait.
 	Leads func(partition, slot uint16)
 
+	// Stats is told the core's figures, once a second. It must not wait. Nil: nobody wants to know; see Replica.Stats.
+	Stats func(stream.Stats)
+
 	// Logger gets the life of the core and of the store; nil discards it.
 	Logger *slog.Logger
 
@@ -83,6 +86,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Leads == nil {
 		c.Leads = func(uint16, uint16) {}
+	}
+	if c.Stats == nil {
+		c.Stats = func(stream.Stats) {}
 	}
 	if c.QueueLimit == 0 {
 		c.QueueLimit = defaultQueueLimit

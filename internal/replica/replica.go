@@ -166,6 +166,7 @@ func (r *Replica) hear(s *session, f stream.Frame) error {
 		return r.desk.answer(f)
 	case stream.Stats:
 		r.stats.Store(&f)
+		r.cfg.Stats(f)
 	case stream.Send:
 		r.cfg.Send(f.Slot, f.Data)
 	case stream.Peers:

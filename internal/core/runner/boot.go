@@ -89,7 +89,11 @@ func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Fr
 		if err != nil {
 			return nil, err
 		}
-		return config.Sealer.Open(ctx, id, sealed, aad)
+		key, err := config.Sealer.Open(ctx, id, sealed, aad)
+		if errors.Is(err, seal.ErrNoKey) {
+			err = errors.Join(err, core.ErrNoKey)
+		}
+		return key, err
 	})
 	var err error
 	for {

@@ -5,6 +5,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -41,12 +42,14 @@ type loop struct {
 	stopping bool // the host asked for the end
 	ended    bool // Bye is said: nothing may follow it
 
+	log *slog.Logger
+
 	bye bool // the writer's, until it has ended: the host has heard Bye
 }
 
 func newLoop(c *core.Core, config Config) *loop {
 	return &loop{
-		core: c, last: time.Now(),
+		core: c, last: time.Now(), log: config.Logger,
 		frames: make(chan stream.Frame, maxBatch), jobs: make(chan core.Run, config.Workers), results: make(chan core.Done, maxBatch),
 		asks: make(chan core.Effect), epochs: make(chan *core.NewEpoch), send: make(chan []stream.Frame),
 	}
@@ -215,6 +218,8 @@ func (l *loop) do(e core.Effect) {
 		l.unsent = append(l.unsent, stream.Leads{Partition: uint16(e.Partition), Slot: uint16(e.Slot)})
 	case core.Told:
 		l.unsent = append(l.unsent, stream.Told{ID: e.ID, Ticket: e.Ticket, Refusal: e.Refusal})
+	case core.Note:
+		l.log.Warn(e.Text)
 	case core.Rotate, core.Retire:
 		l.unasked = append(l.unasked, e)
 	}

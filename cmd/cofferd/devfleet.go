@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/coffer-backup/coffer/internal/gateway"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+const maxReplicas = 15
+
+// replicas says how many replicas there are to be, more than 1 where they have folders of their own.
+func (c *devCmd) replicas(dir string) (int, error) {
+	switch has := replicasIn(dir); {
+	case c.Replicas < 0 || c.Replicas > maxReplicas:
+		return 0, usagef("--replicas must be 1 to %d", maxReplicas)
+	case has > 0 && c.Replicas != 0 && c.Replicas < has:
+		return 0, usagef("the fleet in %s has %d replicas: leave --replicas out, or take another --dir", dir, has)
+	case has == 0 && c.Replicas > 1 && exists(filepath.Join(dir, "vault")):
+		return 0, usagef("the vault in %s is one of one replica, and stays that: take another --dir", dir)
+	case has == 0 && c.Replicas <= 1 && c.Restart == wire.RestartMajority.String():
+		return 0, usagef("--restart majority needs --replicas 3 or more")
+	default:
+		return max(has, c.Replicas, 1), nil
+	}
+}
+
+// runFleet is runVault for several replicas.
+func (s *server) runFleet(starting, live context.Context, ready func(*wire.Descriptor) error) (err error) {
+	gate, err := openGate(filepath.Join(s.config.dir, "gateway"))
+	if err != nil {
+		return err
+	}
+	core := coreInProcess
+	if s.config.command != nil {
+		core = coreProcess
+	}
+	f := newFleet(s.config.dir, core, s.config.replicas, s.config.notice)
+	keys := s.issuer.Keys()
+	if err := f.write(gate.fingerprint(), s.config.policy.policy(keys), keys); err != nil {
+		return err
+	}
+	defer func() {
+		s.config.logger.Info("stopping the replicas")
+		err = errors.Join(err, f.stop())
+		if starting.Err() != nil && errors.Is(err, starting.Err()) {
+			err = nil // it was told to stop; what it had begun can be repeated
+		}
+	}()
+	if err := f.start(starting); err != nil {
+		return err
+	}
+	return s.serveFleet(starting, live, f, gate, ready)
+}
+
+// serveFleet brings requests to the replicas until live ends.
+func (s *server) serveFleet(starting, live context.Context, f *fleet, gate *gate, ready func(*wire.Descriptor) error) error {
+	peers, err := f.peers(starting)
+	if err != nil {
+		return err
+	}
+	router := gate.router(peers, s.config.logger)
+	s.backend.serve(router)
+	group, ctx := errgroup.WithContext(live)
+	group.Go(func() error { return router.Run(ctx) })
+	group.Go(func() error {
+		descriptor, err := s.greetSoon(starting, &s.backend)
+		if err != nil {
+			return err
+		}
+		return ready(descriptor)
+	})
+	return group.Wait()
+}
+
+// greetSoon is greet as soon as a replica can be reached.
+func (s *server) greetSoon(ctx context.Context, to gateway.Backend) (*wire.Descriptor, error) {
+	for look := time.NewTicker(20 * time.Millisecond); ; {
+		d, err := s.greet(ctx, to)
+		if !errors.Is(err, gateway.ErrUnavailable) {
+			return d, err
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/coffer-backup/coffer/vault"
+)
+
+// figures are a node's, for its registry. None tells anything about one account.
+var figures = map[string]struct {
+	help string
+	of   func(*vault.Status) uint64
+}{
+	"accounts":    {"Accounts that the vault knows.", func(s *vault.Status) uint64 { return s.Accounts }},
+	"epoch":       {"Number of the key that seals the log.", func(s *vault.Status) uint64 { return s.Epoch }},
+	"disk_bytes":  {"Bytes of disk that the store takes.", func(s *vault.Status) uint64 { return s.DiskBytes }},
+	"serving":     {"1 if every partition has a leader and this node takes part.", func(s *vault.Status) uint64 { return truth(s.Serving) }},
+	"leads":       {"Partitions that this node leads.", func(s *vault.Status) uint64 { return uint64(s.Leads()) }},
+	"lag_entries": {"Log entries that the slowest partition is behind.", func(s *vault.Status) uint64 { return s.Behind() }},
+	"applied": {"Log entries that took effect, over all partitions.", func(s *vault.Status) uint64 {
+		return sum(s, func(p *vault.Partition) uint64 { return p.Applied })
+	}},
+	"log_entries": {"Log entries since the last snapshot, over all partitions.", func(s *vault.Status) uint64 {
+		return sum(s, func(p *vault.Partition) uint64 { return p.LogEntries })
+	}},
+	"peers_connected": {"Other nodes that this one is connected with.", func(s *vault.Status) (n uint64) {
+		for _, p := range s.Peers {
+			n += truth(p.Connected)
+		}
+		return n
+	}},
+}
+
+func truth(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func sum(s *vault.Status, of func(*vault.Partition) uint64) (n uint64) {
+	for i := range s.Partitions {
+		n += of(&s.Partitions[i])
+	}
+	return n
+}
+
+// vaultRegistry returns a registry of the figures of status.
+func vaultRegistry(status func() vault.Status) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	for name, figure := range figures {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "coffer_vault_" + name, Help: figure.help}, func() float64 {
+			s := status()
+			return float64(figure.of(&s))
+		}))
+	}
+	return registry
+}
+
+// healthHandler serves /metrics, /healthz and /readyz to the operator.
+func healthHandler(registry *prometheus.Registry, ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		io.WriteString(w, "ready\n")
+	})
+	return mux
+}

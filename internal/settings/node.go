@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/coffer-backup/coffer/internal/token"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// Where a core runs.
+const (
+	CoreProcess   = "process"
+	CoreInProcess = "inprocess"
+)
+
+// SealSoftware is the only sealer that there is yet.
+const SealSoftware = "software"
+
+// Node is the file of one node.
+type Node struct {
+	Dir       string        `toml:"dir"`
+	Listen    string        `toml:"listen"`
+	Advertise string        `toml:"advertise"` // empty: Listen
+	Admin     string        `toml:"admin"`     // empty: nowhere
+	Gateways  []Fingerprint `toml:"gateways"`
+	Core      string        `toml:"core"`
+	Seal      string        `toml:"seal"`
+	Fleet     Fleet         `toml:"fleet"`
+}
+
+// Fleet is what a new fleet is made with, and nothing else looks at.
+type Fleet struct {
+	Restart         string   `toml:"restart"`
+	Partitions      uint16   `toml:"partitions"`
+	Budget          uint8    `toml:"budget"`
+	Cooldown        Duration `toml:"cooldown"`
+	Grace           Duration `toml:"grace"`
+	Provable        Duration `toml:"provable"`
+	Issuer          string   `toml:"issuer"`
+	CoreAudience    string   `toml:"core_audience"`
+	GatewayAudience string   `toml:"gateway_audience"`
+	TokenKeys       string   `toml:"token_keys"` // a file
+}
+
+func defaultNode() *Node {
+	p := wire.DefaultPolicy()
+	return &Node{
+		Dir: ".", Listen: ":7434", Core: CoreProcess, Seal: SealSoftware,
+		Fleet: Fleet{
+			Restart: p.Restart.String(), Partitions: p.Partitions, Budget: p.Budget,
+			Cooldown: milliseconds(p.CooldownMs), Grace: milliseconds(p.GraceMs), Provable: milliseconds(p.ProvableMs),
+		},
+	}
+}
+
+// ReadNode reads a node's file.
+func ReadNode(path string) (*Node, error) {
+	n := defaultNode()
+	base, err := read(path, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	n.Dir, n.Fleet.TokenKeys = under(base, n.Dir), under(base, n.Fleet.TokenKeys)
+	return n, nil
+}
+
+func (n *Node) check() error {
+	if n.Dir == "" {
+		return invalid("dir is empty")
+	}
+	if err := checkAddress("listen", n.Listen); err != nil {
+		return err
+	}
+	if n.Advertise != "" {
+		if err := checkAddress("advertise", n.Advertise); err != nil {
+			return err
+		}
+	}
+	if n.Admin != "" {
+		if err := checkLoopback("admin", n.Admin); err != nil {
+			return err
+		}
+	}
+	if n.Core != CoreProcess && n.Core != CoreInProcess {
+		return invalid("core: %q is neither %q nor %q", n.Core, CoreProcess, CoreInProcess)
+	}
+	if n.Seal != SealSoftware {
+		return invalid("seal: %q is not here yet; %q is the only sealer of this version", n.Seal, SealSoftware)
+	}
+	return n.Fleet.check()
+}
+
+var restarts = map[string]wire.Restart{
+	wire.RestartMajority.String(): wire.RestartMajority, wire.RestartTrustDisk.String(): wire.RestartTrustDisk,
+}
+
+func (f *Fleet) check() error {
+	if f.Restart == wire.RestartCounter.String() {
+		return invalid("fleet.restart: %q needs a sealer that counts, and this version has none", f.Restart)
+	}
+	if _, known := restarts[f.Restart]; !known {
+		return invalid("fleet.restart: %q is neither %q nor %q", f.Restart, wire.RestartMajority, wire.RestartTrustDisk)
+	}
+	return nil
+}
+
+// Policy reads the issuer's keys and returns the policy of a new fleet.
+func (f *Fleet) Policy() (*wire.Policy, error) {
+	if f.TokenKeys == "" {
+		return nil, invalid("fleet.token_keys names the file with the keys of the token issuer; a new fleet needs it")
+	}
+	set, err := os.ReadFile(f.TokenKeys)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := token.ParseKeySet(set)
+	if err != nil {
+		return nil, invalid("%s: %v", f.TokenKeys, err)
+	}
+	p := wire.DefaultPolicy()
+	p.Restart, p.Partitions, p.Budget = restarts[f.Restart], f.Partitions, f.Budget
+	p.CooldownMs, p.GraceMs, p.ProvableMs = f.Cooldown.milliseconds(), f.Grace.milliseconds(), f.Provable.milliseconds()
+	p.Issuer, p.CoreAudience, p.GatewayAudience = f.Issuer, f.CoreAudience, f.GatewayAudience
+	p.TokenKeys = PolicyKeys(keys)
+	if err := p.Check(); err != nil {
+		return nil, invalid("%v", err)
+	}
+	return &p, nil
+}
+
+var algorithms = map[string]wire.Algorithm{token.EdDSA: wire.EdDSA, token.ES256: wire.ES256}
+
+// PolicyKeys are an issuer's keys as a policy has them.
+func PolicyKeys(keys []token.Key) (list []wire.TokenKey) {
+	for _, k := range keys {
+		list = append(list, wire.TokenKey{ID: k.ID, Algorithm: algorithms[k.Algorithm], Public: k.Public})
+	}
+	return list
+}
+
+// IssuerKeys are a policy's keys as a verifier takes them.
+func IssuerKeys(keys []wire.TokenKey) (list []token.Key) {
+	for _, k := range keys {
+		list = append(list, token.Key{ID: k.ID, Algorithm: k.Algorithm.String(), Public: k.Public})
+	}
+	return list
+}
