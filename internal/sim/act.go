@@ -69,6 +69,12 @@ func (w *World) act(a Action) {
 		}
 	case StopAll:
 		w.stopAll(a.N)
+	case PowerCut:
+		for _, m := range w.machines {
+			w.restart(m, w.between(1, a.N), m.on)
+		}
+	case Depose:
+		w.depose(m, a)
 	case Leap:
 		w.leap(a.N)
 	case Cut:
@@ -160,6 +166,18 @@ func (w *World) leapStep() {
 		w.extra += tickMs * (leaping - 1)
 		w.after(tickMs, w.leapStep)
 	}
+}
+
+// depose has a leader go on for a while that does not know that it is none any more.
+func (w *World) depose(m *machine, a Action) {
+	if m.main == nil {
+		return
+	}
+	m.main.admin(core.Admin{Command: core.AdminTransfer, Slot: w.machines[a.Other].slot(), All: true}, func(core.Told) {})
+	for n := range w.machines {
+		w.net.cutFor(n, a.Node, a.N)
+	}
+	w.misled, w.misledEnd = m, w.now+a.N
 }
 
 func clone(image map[string][]byte) map[string][]byte {

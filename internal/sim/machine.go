@@ -42,7 +42,7 @@ func (m *machine) slot() core.Slot { return core.Slot(m.node + 1) }
 // config is what a core is started with: a seed of its own each time.
 func (m *machine) config(r *replica) core.Config {
 	m.boots++
-	c := core.Config{Tier: "software", RotateEntries: m.w.schedule.Setup.RotateEntries, RotateMs: 30_000, Observe: r.observe}
+	c := core.Config{Tier: "software", RotateEntries: m.w.schedule.Setup.RotateEntries, RotateMs: 30_000, StepBytes: m.w.schedule.Setup.StepBytes, Observe: r.observe}
 	copy(c.Seed[:], fmt.Sprint(m.info, " ", m.boots))
 	return c
 }

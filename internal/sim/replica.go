@@ -158,7 +158,7 @@ func (r *replica) persist(p core.Persist) {
 		r.w.trace.bytes("put", r.w.now, r.m.node, put.Value)
 	}
 	r.disk.queue = append(r.disk.queue, queued{persist: p})
-	ms := r.w.between(0, 5)
+	ms := r.w.between(0, r.w.schedule.Setup.DiskMs)
 	if r.w.now < r.slowUntil {
 		ms = r.w.between(100, 2000)
 	}

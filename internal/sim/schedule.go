@@ -23,6 +23,8 @@ type Setup struct {
 	Partitions    uint16
 	Budget        uint8
 	RotateEntries uint64
+	StepBytes     int    // of a core's rotations and snapshots; 0: as in production
+	DiskMs        uint64 // that a write takes at most
 	Accounts      int
 	Network       Network
 	Attacked      bool   // the host does to disks what trust-disk gives up the protection against
@@ -55,6 +57,8 @@ const (
 	Image                     // the host keeps a copy of Node's disk
 	Rewind                    // Node crashes and starts from its image number N
 	Clone                     // a second core of Node starts from its image number N, beside the first
+	PowerCut                  // all machines crash at once, and start again within N ms
+	Depose                    // Node's leaderships go to Other, and for N ms Node hears nothing of it, and clients ask it all the same
 	CloneAll                  // a second core of every machine starts from its oldest image: a fleet beside the fleet
 	Lie                       // for N ms Node says Durable at once and stores only later
 	SlowDisk                  // for N ms Node's disk is slow
@@ -90,7 +94,7 @@ const (
 )
 
 var kindNames = map[Kind]string{
-	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", CloneAll: "clone all", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
+	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", CloneAll: "clone all", PowerCut: "power cut", Depose: "depose", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
 	Cut: "cut", CutOneWay: "cut one way", Starve: "starve", Pause: "pause", Replay: "replay", Resend: "resend", Transfer: "transfer",
 	Replace: "replace", Remove: "remove", StopAll: "stop all", Leap: "leap",
 	Register: "register", Change: "change", Wrong: "wrong", Right: "right", Again: "again", Ask: "ask", Delete: "delete", Drop: "drop",
