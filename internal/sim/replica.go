@@ -134,6 +134,8 @@ func (r *replica) doFleet(e core.Effect) {
 			delete(r.told, e.ID)
 			f(e)
 		}
+	case core.Note:
+		r.w.trace.note("%d ms: machine %d notes: %s", r.w.now, r.m.node, e.Text)
 	default:
 		r.w.fail("world", fmt.Errorf("an unknown effect %T", e))
 	}

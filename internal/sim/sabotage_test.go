@@ -34,6 +34,7 @@ func TestSabotage(t *testing.T) {
 		{"a status asks no majority", nil, rule("ask majority"), []string{"linearizable"}},
 		{"entries are applied again to a snapshot that has them", nil, rule("mark installed"), []string{"log", "account"}},
 		{"trust-disk under attack", attacked, sound, []string{"log", "incarnation", "core", "budget"}},
+		{"the key of a farewell outlives a boot", counted, sound, []string{"log", "incarnation", "core", "budget"}},
 		{"a pending registration can be guessed at", nil, apply(pendingAsLive), []string{"account"}},
 		{"a confirmation refills the budget", nil, apply(confirmRefills), []string{"account"}},
 		{"a proof refills every registration", nil, apply(proofRefillsAll), []string{"account"}},
@@ -57,7 +58,10 @@ func TestSabotage(t *testing.T) {
 
 func trustDisk(s *Setup) { s.Restart, s.Replicas = wire.RestartTrustDisk, 3 }
 func majority(s *Setup)  { s.Restart, s.Replicas = wire.RestartMajority, max(s.Replicas, 3) }
-func attacked(s *Setup)  { trustDisk(s); s.Attacked = true }
+func counted(s *Setup) {
+	s.Restart, s.Replicas, s.KeepsKeys = wire.RestartCounter, max(s.Replicas, 3), true
+}
+func attacked(s *Setup) { trustDisk(s); s.Attacked = true }
 
 func sound() (mend func()) { return func() {} }
 
