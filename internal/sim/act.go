@@ -200,6 +200,13 @@ func (w *World) depose(m *machine, a Action) {
 		w.net.cutFor(n, a.Node, a.N)
 	}
 	w.misled, w.misledEnd = m, w.now+a.N
+	for _, c := range w.clients { // something changes, and somebody looks, while there are two that take themselves for the leader
+		if c.thief {
+			w.after(w.between(300, 700), func() { c.perform(func(c *client) { c.status() }) })
+		} else {
+			w.after(w.between(50, 300), func() { c.perform((*client).wrong) })
+		}
+	}
 }
 
 func clone(image map[string][]byte) map[string][]byte {

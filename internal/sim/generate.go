@@ -46,6 +46,9 @@ func Generate(seed uint64, allow func(*Setup)) *Schedule {
 			kinds = append(kinds, weighted{k.kind, k.weight * (1 + random.IntN(3))})
 		}
 	}
+	if s.Setup.Focus != 0 {
+		kinds = append(kinds, weighted{s.Setup.Focus, 40})
+	}
 	for range 20 + random.IntN(60) {
 		s.Actions = append(s.Actions, s.Setup.action(random, pick(random, kinds)))
 	}

@@ -25,13 +25,12 @@ func TestSabotage(t *testing.T) {
 		found []string // by which checks
 	}{
 		{"a guess is evaluated before it is charged", nil, rule("commit first"), []string{"budget"}},
-		{"answers do not wait for the disk", trustDisk, rule("durable first"), []string{"log", "core"}},
-		{"a vote is forgotten over a restart", trustDisk, rule("vote stored"), []string{"log", "incarnation"}},
+		{"answers do not wait for the disk", often(Crash, slowDisks), rule("durable first"), []string{"log", "core"}},
 		{"a vote is kept over a restart", majority, rule("boot has no vote"), []string{"log", "incarnation", "core"}},
 		{"a raft id is anybody's of its slot", majority, rule("current session"), []string{"log", "incarnation", "core"}},
 		{"a new incarnation votes beside the old one", majority, rule("remove first"), []string{"incarnation"}},
-		{"disks from before the founding live on", majority, rule("founded anew"), []string{"log", "incarnation"}},
-		{"a status asks no majority", nil, rule("ask majority"), []string{"linearizable"}},
+		{"disks from before the founding live on", often(CloneAll, majority), rule("founded anew"), []string{"log", "incarnation"}},
+		{"a status asks no majority", often(Depose, majority), rule("ask majority"), []string{"linearizable"}},
 		{"entries are applied again to a snapshot that has them", nil, rule("mark installed"), []string{"log", "account"}},
 		{"trust-disk under attack", attacked, sound, []string{"log", "incarnation", "core", "budget"}},
 		{"the key of a farewell outlives a boot", counted, sound, []string{"log", "incarnation", "core", "budget"}},
@@ -61,7 +60,17 @@ func majority(s *Setup)  { s.Restart, s.Replicas = wire.RestartMajority, max(s.R
 func counted(s *Setup) {
 	s.Restart, s.Replicas, s.KeepsKeys = wire.RestartCounter, max(s.Replicas, 3), true
 }
-func attacked(s *Setup) { trustDisk(s); s.Attacked = true }
+func slowDisks(s *Setup) { trustDisk(s); s.DiskMs, s.Network.DelayMs = 500, 2 }
+func attacked(s *Setup)  { trustDisk(s); s.Attacked = true }
+
+// often has something happen often.
+func often(k Kind, setup func(*Setup)) func(*Setup) {
+	return func(s *Setup) {
+		if s.Focus = k; setup != nil {
+			setup(s)
+		}
+	}
+}
 
 func sound() (mend func()) { return func() {} }
 
