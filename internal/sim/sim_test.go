@@ -69,7 +69,7 @@ func TestSchedules(t *testing.T) {
 
 // report makes a failing schedule smaller and says what happens in it.
 func report(t *testing.T, s *Schedule, f *Failure) string {
-	small := Shrink(s, func(s *Schedule) *Result { r, _ := play(t, s, 0); return r }, f.Check, 150)
+	small := Shrink(s, func(s *Schedule) *Result { r, _ := play(t, s, 0); return r }, f.Check, 100)
 	again, happened := play(t, small, *lines)
 	return fmt.Sprintf("%v\n\n%s\n%v\n%v\n\ngo test ./internal/sim -run TestSchedules -seed %d -keep %s",
 		f, strings.Join(happened, "\n"), again.Failure, small, small.Seed, small.Numbers())
