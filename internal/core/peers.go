@@ -200,13 +200,13 @@ func (p *partition) send(m *raftpb.Message) {
 	l.put(itemRaft, append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(body)), uint16(p.number)), body...))
 }
 
-// flush seals what is queued for the peers. A slot that this core does not know of yet is reached by the way that it came: after a boot
+// flush seals what is queued for the peers. Whom this core does not know of yet, a slot or its new holder, is reached by the way that it came: after a boot
 // from an old snapshot the leader may be one, and must hear of this core all the same.
 func (p *peers) flush(c *Core) {
 	for _, l := range p.links {
-		to := l.slot
-		if len(c.parts) > 0 && c.slot(to) == nil {
-			to = l.via
+		to := l.via
+		if s := c.slot(l.slot); s != nil && s.serial == l.serial {
+			to = l.slot
 		}
 		l.frames(c.reading, func(data []byte) { c.emit(Send{to, data}) })
 	}
