@@ -26,22 +26,27 @@ func (w *World) heal() {
 		if m.main != nil {
 			m.main.pausedUntil, m.main.lyingUntil, m.main.slowUntil, m.main.skewMs = w.now, w.now, w.now, 0
 		}
-		m.on()
-		if m.main == nil && !m.wiped { // it has no disk that a core starts from
-			m.wiped = true
-			w.invite(m)
-		}
+		w.mend(m)
 	}
 	w.run(w.now+healMs, w.allServe)
 	for _, m := range w.machines {
 		if !m.serves() && w.failure == nil { // an operator would look at it and start it again
 			m.off()
-			m.on()
+			w.mend(m)
 		}
 	}
 	w.run(w.now+healMs, w.allServe)
 	w.leap(3_000) // a minute: by the slowest of the fleet's clocks every cooldown is over
 	w.run(w.now+3_000, nil)
+}
+
+// mend starts a machine, and has one join anew that has no disk which a core starts from.
+func (w *World) mend(m *machine) {
+	m.on()
+	if m.main == nil && !m.wiped {
+		m.wiped = true
+		w.invite(m)
+	}
 }
 
 // finish asks what became of every account, and has the checkers judge the whole.

@@ -109,7 +109,9 @@ func (r *replica) do(effects []core.Effect) {
 		case core.Rotate:
 			r.w.after(r.w.between(1, 20), func() { r.newEpoch() })
 		case core.Retire:
-			delete(r.m.sealer.keys, e.KeyID)
+			if !r.w.schedule.Setup.KeepsKeys {
+				delete(r.m.sealer.keys, e.KeyID)
+			}
 		default:
 			r.doFleet(e)
 		}

@@ -57,7 +57,9 @@ func (w *World) settle() {
 		m.wiped = true
 		w.invite(m)
 		w.run(w.now+settleMs, m.votes)
-		w.imageAll()
+		if !w.schedule.Setup.KeepsKeys {
+			w.imageAll()
+		}
 	}
 	w.run(w.now+settleMs, w.allServe)
 	if w.failure == nil && !w.allServe() {

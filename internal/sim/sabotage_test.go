@@ -55,8 +55,10 @@ func TestSabotage(t *testing.T) {
 	}
 }
 
-func trustDisk(s *Setup) { s.Restart, s.Replicas = wire.RestartTrustDisk, 3 }
-func majority(s *Setup)  { s.Restart, s.Replicas = wire.RestartMajority, max(s.Replicas, 3) }
+func trustDisk(s *Setup) { s.Restart, s.Replicas, s.KeepsKeys = wire.RestartTrustDisk, 3, false }
+func majority(s *Setup) {
+	s.Restart, s.Replicas, s.KeepsKeys = wire.RestartMajority, max(s.Replicas, 3), false
+}
 func counted(s *Setup) {
 	s.Restart, s.Replicas, s.KeepsKeys = wire.RestartCounter, max(s.Replicas, 3), true
 }

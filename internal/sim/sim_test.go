@@ -38,7 +38,7 @@ func TestSchedules(t *testing.T) {
 	case testing.Short():
 		n = 20
 	default:
-		n = 100
+		n = 60
 	}
 	seed = max(seed, 1)
 	t.Logf("seeds %d to %d", seed, seed+uint64(n)-1)
