@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/coffer-backup/coffer/internal/gateway"
+	"github.com/coffer-backup/coffer/internal/settings"
 	"github.com/coffer-backup/coffer/wire"
 )
 
@@ -32,17 +33,30 @@ func (c *devCmd) replicas(dir string) (int, error) {
 	}
 }
 
+// restart is the policy of the vault that there is, or else of the one that there is to be.
+func (c *serverConfig) restart() (wire.Restart, error) {
+	policy := c.policy.policy(nil).Restart
+	if replicasIn(c.dir) == 0 {
+		return policy, nil
+	}
+	n, err := settings.ReadNode(newFleetNode(c.dir, 1).file())
+	if err == nil && n.Fleet.Restart == wire.RestartMajority.String() {
+		policy = wire.RestartMajority
+	}
+	return policy, err
+}
+
 // runFleet is runVault for several replicas.
 func (s *server) runFleet(starting, live context.Context, ready func(*wire.Descriptor) error) (err error) {
 	gate, err := openGate(filepath.Join(s.config.dir, "gateway"))
 	if err != nil {
 		return err
 	}
-	core := coreInProcess
+	core := settings.CoreInProcess
 	if s.config.command != nil {
-		core = coreProcess
+		core = settings.CoreProcess
 	}
-	f := newFleet(s.config.dir, core, s.config.replicas, s.config.notice)
+	f := newFleet(s.config.dir, core, s.config.replicas, s.config.notice, s.config.logger)
 	keys := s.issuer.Keys()
 	if err := f.write(gate.fingerprint(), s.config.policy.policy(keys), keys); err != nil {
 		return err

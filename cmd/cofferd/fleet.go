@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coffer-backup/coffer/internal/operator"
@@ -23,11 +25,14 @@ type fleet struct {
 	dir    string
 	core   string
 	notice io.Writer
+	logger *slog.Logger
 	nodes  []*fleetNode
+
+	stopping atomic.Bool // nodes that end do so because they were told
 }
 
-func newFleet(dir, core string, replicas int, notice io.Writer) *fleet {
-	f := &fleet{dir: dir, core: core, notice: notice}
+func newFleet(dir, core string, replicas int, notice io.Writer, logger *slog.Logger) *fleet {
+	f := &fleet{dir: dir, core: core, notice: notice, logger: logger}
 	for n := range replicas {
 		f.nodes = append(f.nodes, newFleetNode(dir, vault.Slot(n+1)))
 	}
@@ -54,7 +59,7 @@ func (f *fleet) start(ctx context.Context) error {
 	}
 	for _, n := range f.nodes {
 		if n.joined() {
-			if err := n.start(ctx); err != nil {
+			if err := f.run(ctx, n); err != nil {
 				return err
 			}
 		}
@@ -67,6 +72,20 @@ func (f *fleet) start(ctx context.Context) error {
 		}
 	}
 	return f.await(ctx)
+}
+
+// run starts a node, unless it runs. If it ends by itself that is said, and that is all: whoever killed it may want it dead.
+func (f *fleet) run(ctx context.Context, n *fleetNode) error {
+	if err := n.start(ctx); err != nil || n.process == nil {
+		return err
+	}
+	go func() {
+		<-n.ended
+		if !f.stopping.Load() {
+			f.logger.Warn("a replica ended", "replica", n.slot, "how", n.process.ProcessState, "again", "cofferd vault run --config "+n.file())
+		}
+	}()
+	return nil
 }
 
 // refuseDead: under restart policy majority a fleet that stopped as a whole cannot go on.
@@ -100,7 +119,7 @@ func (f *fleet) add(ctx context.Context, n *fleetNode) error {
 	} else if err := f.join(ctx, n); err != nil {
 		return err
 	}
-	if err := n.start(ctx); err != nil {
+	if err := f.run(ctx, n); err != nil {
 		return err
 	}
 	if err := n.await(ctx, votes); err != nil {
@@ -175,6 +194,7 @@ func (f *fleet) await(ctx context.Context) error {
 
 // stop ends the nodes one after the other, so that each can hand its leaderships to those that are left.
 func (f *fleet) stop() (err error) {
+	f.stopping.Store(true)
 	for _, n := range slices.Backward(f.nodes) {
 		err = errors.Join(err, n.stop(context.Background()))
 	}

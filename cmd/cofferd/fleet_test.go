@@ -125,8 +125,12 @@ func (f *nodes) replaceDead() {
 // grow adds a node, and removes another.
 func (f *nodes) grow() {
 	f.t.Helper()
-	f.join(4)
+	used := f.join(4)
 	f.members(1, 2, 3, 4)
+	f.prepare(5)
+	if code, _, said := cofferd(f.t, "vault", "join", "--config", f.file(5), "--ticket", used, "--timeout", "2s"); code != codeFailed || !strings.Contains(said, "was used already") {
+		f.t.Errorf("a ticket that was used: exit code %d: %s", code, said)
+	}
 	gone := f.leader(0)%3 + 1 // it leads no more than others
 	f.atLeader(0, "remove", "--slot", fmt.Sprint(gone), "--yes")
 	f.running[gone].signal(f.t, syscall.SIGKILL)

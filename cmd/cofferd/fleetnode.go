@@ -33,8 +33,9 @@ func newFleetNode(dir string, slot vault.Slot) *fleetNode {
 	return &fleetNode{slot: slot, dir: dir, client: operator.NewClient(dir)}
 }
 
-func (n *fleetNode) file() string { return filepath.Join(n.dir, "node.toml") }
-func (n *fleetNode) log() string  { return filepath.Join(n.dir, "log") }
+func (n *fleetNode) file() string    { return filepath.Join(n.dir, "node.toml") }
+func (n *fleetNode) log() string     { return filepath.Join(n.dir, "log") }
+func (n *fleetNode) pidFile() string { return filepath.Join(n.dir, "pid") }
 
 // joined is a file that says that the node has its place in the fleet. Without it an interrupted create or join is repeated.
 func (n *fleetNode) joinedFile() string { return filepath.Join(n.dir, "joined") }
@@ -147,7 +148,7 @@ func (n *fleetNode) stop(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, nodeStopTimeout)
 	defer cancel()
-	for look := time.NewTicker(20 * time.Millisecond); n.running(ctx); {
+	for look := time.NewTicker(20 * time.Millisecond); exists(n.pidFile()); { // it is the last thing that goes
 		select {
 		case <-look.C:
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ package settings
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/coffer-backup/coffer/internal/token"
 	"github.com/coffer-backup/coffer/wire"
@@ -15,6 +16,14 @@ const (
 	CoreProcess   = "process"
 	CoreInProcess = "inprocess"
 )
+
+// DefaultCore keeps the core in a process of its own where the system can.
+func DefaultCore() string {
+	if runtime.GOOS == "windows" {
+		return CoreInProcess
+	}
+	return CoreProcess
+}
 
 // SealSoftware is the only sealer that there is yet.
 const SealSoftware = "software"
@@ -48,7 +57,7 @@ type Fleet struct {
 func defaultNode() *Node {
 	p := wire.DefaultPolicy()
 	return &Node{
-		Dir: ".", Listen: ":7434", Core: CoreProcess, Seal: SealSoftware,
+		Dir: ".", Listen: ":7434", Core: DefaultCore(), Seal: SealSoftware,
 		Fleet: Fleet{
 			Restart: p.Restart.String(), Partitions: p.Partitions, Budget: p.Budget,
 			Cooldown: milliseconds(p.CooldownMs), Grace: milliseconds(p.GraceMs), Provable: milliseconds(p.ProvableMs),
