@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -62,7 +63,7 @@ func (s *server) runFleet(starting, live context.Context, ready func(*wire.Descr
 		return err
 	}
 	defer func() {
-		s.config.logger.Info("stopping the replicas")
+		fmt.Fprintln(s.config.notice, "Stopping the replicas. A second Ctrl-C leaves them running.")
 		err = errors.Join(err, f.stop())
 		if starting.Err() != nil && errors.Is(err, starting.Err()) {
 			err = nil // it was told to stop; what it had begun can be repeated
