@@ -140,7 +140,7 @@ func (p *partition) applyOp(b *bucket, m *command) (out ledger.Outcome, err erro
 	if err != nil {
 		return out, err
 	}
-	out = ledger.Apply(&p.c.identity.policy, p.clock, a, m.op)
+	out = applyOp(&p.c.identity.policy, p.clock, a, m.op)
 	b.applied = p.applied
 	after := string(a.Append(nil))
 	p.c.observe(Applied{p.number, p.applied, p.clock, &p.c.identity.policy, m.account, before, after, m.op, out})

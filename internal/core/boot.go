@@ -296,7 +296,7 @@ func (l *Loader) Finish(host []byte) (*Core, []Effect, error) {
 			p.group.slots = mark.group.slots // so that it finds its peers
 			continue
 		}
-		if !trusted && mark.group.founded || l.parts[n].givenUp(mark) {
+		if ruleBootHasNoVote && !trusted && mark.group.founded || l.parts[n].givenUp(mark) {
 			p.group = mark.group
 			p.giveUp()
 		} else if err := l.finish(p, mark, &l.parts[n]); err != nil {

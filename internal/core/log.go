@@ -37,6 +37,10 @@ type appended struct {
 func (c *Core) persist(p Persist, u unsynced) {
 	c.lastSeq++
 	p.Seq, u.seq = c.lastSeq, c.lastSeq
+	if !ruleDurableFirst && u.log != nil {
+		_ = u.log.stored()
+		u.log = nil
+	}
 	c.unsynced = append(c.unsynced, u)
 	c.emit(p)
 }
@@ -124,7 +128,11 @@ func (p *partition) logRecords(entries []*raftpb.Entry) (out Persist) {
 func (p *partition) stateRecord() Record {
 	c := p.c
 	var b cryptobyte.Builder
-	for _, v := range []uint64{p.id, p.hard.term, p.hard.vote, p.hard.commit, p.lastIndex} {
+	vote := p.hard.vote
+	if !ruleVoteStored {
+		vote = 0
+	}
+	for _, v := range []uint64{p.id, p.hard.term, vote, p.hard.commit, p.lastIndex} {
 		b.AddUint64(v)
 	}
 	key := keyState(p.number, c.epoch.number)

@@ -83,7 +83,7 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 			p.handOver(&status) // a leader does not take itself out
 		case p.gone(m), !voter && successor != nil:
 			return confChange(raftpb.ConfChangeRemoveNode, m.id)
-		case voter && successor != nil && p.isReady(&status, successor.id):
+		case ruleRemoveFirst && voter && successor != nil && p.isReady(&status, successor.id):
 			if m.id == p.id {
 				p.handOver(&status)
 				continue
@@ -93,7 +93,7 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 			}
 		case !voter && !learner:
 			return confChange(raftpb.ConfChangeAddLearnerNode, m.id)
-		case learner && !p.votesFor(m.slot) && p.isReady(&status, m.id):
+		case learner && (!ruleRemoveFirst || !p.votesFor(m.slot)) && p.isReady(&status, m.id):
 			return confChange(raftpb.ConfChangeAddNode, m.id)
 		}
 	}
@@ -204,7 +204,7 @@ func (p *partition) towardsFounding() {
 func (p *partition) applyChange(m *command) {
 	founded := p.group.founded
 	p.group.apply(m.change, p.applied, p.clock)
-	if p.group.founded && !founded {
+	if p.group.founded && !founded && ruleFoundedAnew {
 		p.c.rotateSoon = true // a copy of the disk from before this could be started, and is worth nothing without its key
 		if own := p.group.member(p.id); own == nil || own.incarnation != p.c.place.incarnation {
 			// This boot had its place from a disk that did not know of this yet; the majority knows another incarnation by the id.

@@ -284,7 +284,9 @@ func (p *partition) swap() (replaced []Range) {
 		if old.epoch != 0 {
 			replaced = append(replaced, bucketRange(p.number, uint16(n), old.epoch))
 		}
-		b.applied = max(b.applied, meta.GetIndex())
+		if b.applied = max(b.applied, meta.GetIndex()); !ruleMarkInstalled {
+			b.applied = meta.GetIndex()
+		}
 	}
 	p.ledger, p.group = in.ledger, in.group
 	p.clock = max(p.clock, in.clock)

@@ -61,6 +61,12 @@ func (w *World) act(a Action) {
 		if len(m.images) > 0 {
 			m.clone(m.images[a.N%uint64(len(m.images))])
 		}
+	case CloneAll:
+		for _, m := range w.machines {
+			if len(m.images) > 0 {
+				m.clone(m.images[0])
+			}
+		}
 	case StopAll:
 		w.stopAll(a.N)
 	case Leap:

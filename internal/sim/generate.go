@@ -29,7 +29,7 @@ var clientKinds = []weighted{
 
 var hostKinds = []weighted{
 	{Crash, 6}, {Lie, 3}, {SlowDisk, 2}, {SetClock, 2}, {Pause, 3}, {Resend, 4}, {Leap, 1}, {StopAll, 1},
-	{Cut, 4}, {CutOneWay, 3}, {Starve, 2}, {Replay, 3}, {Transfer, 2}, {Image, 4}, {Rewind, 4}, {Clone, 3}, {Replace, 1}, {Remove, 1},
+	{Cut, 4}, {CutOneWay, 3}, {Starve, 2}, {Replay, 3}, {Transfer, 2}, {Image, 4}, {Rewind, 4}, {Clone, 3}, {CloneAll, 1}, {Replace, 1}, {Remove, 1},
 }
 
 // Generate makes the schedule of a seed. Each seed takes some of the faults only, each at a rate of its own: where all happen at once they
@@ -53,6 +53,9 @@ func Generate(seed uint64, allow func(*Setup)) *Schedule {
 		s.Actions = append(s.Actions, Action{AtMs: uint64(random.IntN(2000)), Kind: Register, Other: n})
 	}
 	slices.SortStableFunc(s.Actions, func(a, b Action) int { return cmp.Compare(a.AtMs, b.AtMs) })
+	for i := range s.Actions {
+		s.Actions[i].Number = i
+	}
 	return s
 }
 
@@ -84,8 +87,8 @@ func newSetup(random *rand.Rand) Setup {
 // that are set back, cloned or lie, and nobody can be replaced in a fleet of one.
 func (s *Setup) allows(k Kind) bool {
 	switch k {
-	case Image, Rewind, Clone, Lie:
-		return s.Restart != wire.RestartTrustDisk
+	case Image, Rewind, Clone, CloneAll, Lie:
+		return s.Restart != wire.RestartTrustDisk || s.Attacked
 	case StopAll:
 		return s.Restart == wire.RestartTrustDisk
 	case Cut, CutOneWay, Starve, Replay, Transfer, Replace, Remove:

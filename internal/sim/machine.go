@@ -144,6 +144,7 @@ func (m *machine) on() {
 func (m *machine) clone(image map[string][]byte) {
 	m.tainted = true
 	if r := m.boot(&disk{stored: maps.Clone(image)}); r != nil {
+		r.clone = true
 		m.clones = append(m.clones, r)
 		m.w.trace.count["clone"]++
 	}

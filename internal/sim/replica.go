@@ -20,6 +20,7 @@ type replica struct {
 	started  uint64
 	lastTick uint64 // by World.clock
 	dead     bool
+	clone    bool // it runs beside the machine's first core
 
 	pausedUntil, lyingUntil, slowUntil uint64
 	skewMs                             int64

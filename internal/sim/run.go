@@ -56,10 +56,21 @@ func (w *World) settle() {
 		m.wiped = true
 		w.invite(m)
 		w.run(w.now+settleMs, m.votes)
+		w.imageAll()
 	}
 	w.run(w.now+settleMs, w.allServe)
 	if w.failure == nil && !w.allServe() {
 		w.fail("liveness", fmt.Errorf("a new fleet does not come together: %v", w.whoServes()))
+	}
+	w.imageAll()
+}
+
+// imageAll has every host keep a copy of its disk, from before there is something to count.
+func (w *World) imageAll() {
+	for _, m := range w.machines {
+		if len(m.disk.stored) > 0 {
+			m.images = append(m.images, m.disk.image())
+		}
 	}
 }
 

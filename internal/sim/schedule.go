@@ -25,6 +25,7 @@ type Setup struct {
 	RotateEntries uint64
 	Accounts      int
 	Network       Network
+	Attacked      bool   // the host does to disks what trust-disk gives up the protection against
 	Gentle        bool   // the host does not end the majority that a policy lives by, so that the fleet must serve in the end
 	EndMs         uint64 // when the last action is over
 }
@@ -37,11 +38,12 @@ type Network struct {
 
 // Action is one thing that happens at a time. What Node, Other and N are is told with each Kind.
 type Action struct {
-	AtMs  uint64
-	Kind  Kind
-	Node  int    // of machines, from 0
-	Other int    // another machine; for clients: the account
-	N     uint64 // a duration in ms, a number of an image, ...
+	Number int // of its place in the schedule that the seed makes
+	AtMs   uint64
+	Kind   Kind
+	Node   int    // of machines, from 0
+	Other  int    // another machine; for clients: the account
+	N      uint64 // a duration in ms, a number of an image, ...
 }
 
 // Kind is what an action does.
@@ -53,6 +55,7 @@ const (
 	Image                     // the host keeps a copy of Node's disk
 	Rewind                    // Node crashes and starts from its image number N
 	Clone                     // a second core of Node starts from its image number N, beside the first
+	CloneAll                  // a second core of every machine starts from its oldest image: a fleet beside the fleet
 	Lie                       // for N ms Node says Durable at once and stores only later
 	SlowDisk                  // for N ms Node's disk is slow
 	SetClock                  // Node's time of day goes N-leapMs ms forward
@@ -87,7 +90,7 @@ const (
 )
 
 var kindNames = map[Kind]string{
-	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
+	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", CloneAll: "clone all", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
 	Cut: "cut", CutOneWay: "cut one way", Starve: "starve", Pause: "pause", Replay: "replay", Resend: "resend", Transfer: "transfer",
 	Replace: "replace", Remove: "remove", StopAll: "stop all", Leap: "leap",
 	Register: "register", Change: "change", Wrong: "wrong", Right: "right", Again: "again", Ask: "ask", Delete: "delete", Drop: "drop",
