@@ -16,7 +16,10 @@ import (
 	"github.com/coffer-backup/coffer/wire"
 )
 
-const maxReplicas = 15
+const (
+	maxReplicas   = 15
+	majorityNeeds = 3 // replicas; before there are so many such a fleet serves nobody
+)
 
 // replicas says how many replicas there are to be, more than 1 where they have folders of their own.
 func (c *devCmd) replicas(dir string) (int, error) {
@@ -27,8 +30,8 @@ func (c *devCmd) replicas(dir string) (int, error) {
 		return 0, usagef("the fleet in %s has %d replicas: leave --replicas out, or take another --dir", dir, has)
 	case has == 0 && c.Replicas > 1 && exists(filepath.Join(dir, "vault")):
 		return 0, usagef("the vault in %s is one of one replica, and stays that: take another --dir", dir)
-	case has == 0 && c.Replicas <= 1 && c.Restart == wire.RestartMajority.String():
-		return 0, usagef("--restart majority needs --replicas 3 or more")
+	case has == 0 && c.Replicas < majorityNeeds && c.Restart != "" && c.Restart != wire.RestartTrustDisk.String():
+		return 0, usagef("--restart %s needs --replicas %d or more", c.Restart, majorityNeeds)
 	default:
 		return max(has, c.Replicas, 1), nil
 	}
@@ -41,10 +44,10 @@ func (c *serverConfig) restart() (wire.Restart, error) {
 		return policy, nil
 	}
 	n, err := settings.ReadNode(newFleetNode(c.dir, 1).file())
-	if err == nil && n.Fleet.Restart == wire.RestartMajority.String() {
-		policy = wire.RestartMajority
+	if err != nil {
+		return policy, err
 	}
-	return policy, err
+	return settings.ParseRestart(n.Fleet.Restart)
 }
 
 // runFleet is runVault for several replicas.

@@ -10,13 +10,16 @@ import (
 	"github.com/coffer-backup/coffer/wire"
 )
 
-// warning says what does not hold. Under restart policy majority another thing does not.
-func warning(restart wire.Restart) string {
-	text := "Restart policy trust-disk: whoever puts an old copy of the folder back     *\n  * gets the guesses back that were used since.                                *"
-	if restart == wire.RestartMajority {
-		text = "Restart policy majority: once these replicas are stopped as a whole, with  *\n  * Ctrl-C, too, what they keep is lost.                                       *"
-	}
-	return fmt.Sprintf(warningText, text)
+// warning says what does not hold.
+func warning(restart wire.Restart) string { return fmt.Sprintf(warningText, restartWarnings[restart]) }
+
+var restartWarnings = map[wire.Restart]string{
+	wire.RestartTrustDisk: "Restart policy trust-disk: whoever puts an old copy of the folder back     *\n" +
+		"  * gets the guesses back that were used since.                                *",
+	wire.RestartMajority: "Restart policy majority: once these replicas are stopped as a whole, with  *\n" +
+		"  * Ctrl-C, too, what they keep is lost.                                       *",
+	wire.RestartCounter: "Restart policy counter: once a majority of these replicas ends in another  *\n" +
+		"  * way than by Ctrl-C, what they keep is lost.                                *",
 }
 
 const warningText = `

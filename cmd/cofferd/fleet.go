@@ -90,7 +90,6 @@ func (f *fleet) run(ctx context.Context, n *fleetNode) error {
 
 // refuseDead: under restart policy majority a fleet that stopped as a whole cannot go on.
 func (f *fleet) refuseDead(ctx context.Context) error {
-	const majorityNeeds = 3
 	n, err := settings.ReadNode(f.nodes[0].file())
 	if err != nil || n.Fleet.Restart != wire.RestartMajority.String() {
 		return err
@@ -148,8 +147,11 @@ func (f *fleet) join(ctx context.Context, n *fleetNode) error {
 	return err
 }
 
-// inviteTimeout is longer than an election and a change of members take.
-const inviteTimeout = 30 * time.Second
+// These are longer than an election and a change of members take.
+const (
+	inviteTimeout = 30 * time.Second
+	awaitTimeout  = 15 * time.Second // then it is said
+)
 
 // invite asks the nodes that run, until one makes a ticket: only a leader can.
 func (f *fleet) invite(ctx context.Context, slot vault.Slot) (ticket string, err error) {
@@ -178,6 +180,10 @@ func (f *fleet) invite(ctx context.Context, slot vault.Slot) (ticket string, err
 
 // await returns when some node serves: then each partition has a leader.
 func (f *fleet) await(ctx context.Context) error {
+	late := time.AfterFunc(awaitTimeout, func() {
+		fmt.Fprintf(f.notice, "No replica serves yet: too few are admitted. Look: cofferd vault status --config %s\n", f.nodes[0].file())
+	})
+	defer late.Stop()
 	for look := time.NewTicker(20 * time.Millisecond); ; {
 		for _, n := range f.nodes {
 			if s, err := n.client.Status(ctx); err == nil && s.Serving {
