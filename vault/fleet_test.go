@@ -80,3 +80,16 @@ func eventually(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
+
+// TestDrainNeedsOthers: leadership is handed on only while the others can elect somebody.
+func TestDrainNeedsOthers(t *testing.T) {
+	for connected, want := range []bool{false, false, false, true, true} { // of four others
+		var others []Peer
+		for n := range 4 {
+			others = append(others, Peer{Slot: Slot(n + 2), Connected: n < connected})
+		}
+		if suffice(others) != want {
+			t.Errorf("%d of 4: %t", connected, !want)
+		}
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/coffer-backup/coffer/internal/operator"
 	"github.com/coffer-backup/coffer/recovery"
 	"github.com/coffer-backup/coffer/vault"
 )
@@ -130,19 +129,6 @@ func TestReplicasFit(t *testing.T) {
 		got, err := (&devCmd{Replicas: c.replicas, policyFlags: policyFlags{Restart: c.restart}}).replicas(c.dir)
 		if got != c.want || (err == nil) != (c.want > 0) {
 			t.Errorf("%+v: %d, %v", c, got, err)
-		}
-	}
-}
-
-// TestHandOver: a node hands its leaderships over only while the others can elect one of them.
-func TestHandOver(t *testing.T) {
-	for connected, want := range []bool{false, false, false, true, true} { // of four others
-		s := &operator.Status{}
-		for n := range 4 {
-			s.Peers = append(s.Peers, vault.Peer{Slot: vault.Slot(n + 2), Connected: n < connected})
-		}
-		if othersSuffice(&s.Status) != want {
-			t.Errorf("%d of 4: %t", connected, !want)
 		}
 	}
 }
