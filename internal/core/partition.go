@@ -157,10 +157,11 @@ func (p *partition) step(m *raftpb.Message) {
 	}
 }
 
-// becomeReady lets requests in, once this core leads and has applied all that was committed before.
+// becomeReady lets requests in, once this core leads and has applied all that was committed before. It begins with the time that is
+// committed: what it thought of the time until now was its own host's affair.
 func (p *partition) becomeReady(term uint64) {
-	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader {
-		p.ready = true
+	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader && !p.ready {
+		p.ready, p.now = true, p.clock
 		p.proposed = proposed{}
 	}
 }
