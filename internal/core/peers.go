@@ -156,11 +156,14 @@ type seen struct {
 	incarnation Incarnation
 }
 
-// mayUse tells whether a session's other side may speak for a raft id. Where it is not known whose it is, it belongs to who uses it first: a
-// core of the fleet uses no id but its own.
+// mayUse tells whether a session's other side may speak for a raft id. Where it is not known whose it is, because the entry that gave it away is still to
+// come, it belongs to who uses it first: a core of the fleet uses no id but its own. One that was taken out is nobody's for ever.
 func (p *partition) mayUse(l *link, id uint64) bool {
 	if m := p.group.member(id); m != nil {
 		return p.speaksFor(l, m)
+	}
+	if id <= p.applied {
+		return false
 	}
 	for _, s := range p.seen {
 		if s.id == id {
