@@ -23,6 +23,8 @@ type partition struct {
 
 	node        *raft.RawNode // nil: this incarnation is not admitted
 	id          uint64        // raft's, 0 without a node
+	past        uint64        // the id that this incarnation had before
+	world       world         // that it belongs to; none where boots are trusted, or as long as it knows of none
 	storage     *storage      // the log, as far as it is durable
 	ready       bool          // leader, and everything of earlier terms is applied
 	surrendered bool          // the place is to be given up
