@@ -104,12 +104,11 @@ func appendBucket(to []byte, n int, b *bucket) []byte {
 func (p *partition) sendChunk(l *link, o *outgoing, i int) {
 	o.at = p.c.elapsed
 	var b cryptobyte.Builder
-	b.AddUint16(uint16(p.number))
 	b.AddBytes(o.id[:])
 	b.AddUint64(o.first + uint64(i))
 	b.AddUint8(bit(o.ended && i == len(o.window)-1))
 	b.AddBytes(o.window[i])
-	l.put(itemChunk, b.BytesOrPanic())
+	p.put(l, itemChunk, b.BytesOrPanic())
 }
 
 // takeAck takes how much of a transfer is there.
@@ -201,9 +200,7 @@ func (p *partition) takeChunk(l *link, body cryptobyte.String) error {
 			}
 		}
 	}
-	ack := binary.BigEndian.AppendUint16(nil, uint16(p.number))
-	ack = binary.BigEndian.AppendUint64(append(ack, id[:]...), in.next)
-	l.put(itemAck, ack)
+	p.put(l, itemAck, binary.BigEndian.AppendUint64(id[:], in.next))
 	return nil
 }
 
@@ -289,6 +286,9 @@ func (p *partition) swap() (replaced []Range) {
 		}
 	}
 	p.ledger, p.group = in.ledger, in.group
+	if p.group.founded {
+		p.world = p.group.world
+	}
 	p.clock = max(p.clock, in.clock)
 	p.now = max(p.now, p.clock)
 	p.applied, p.lastIndex = meta.GetIndex(), meta.GetIndex()
