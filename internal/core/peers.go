@@ -184,7 +184,7 @@ func (p *partition) speaksFor(l *link, m *member) bool {
 	if l.slot != m.slot || l.serial != m.serial {
 		return false
 	}
-	return l.incarnation == m.incarnation || !ruleBootHasNoVote || !ruleCurrentSession || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
+	return l.incarnation == m.incarnation || !ruleBootHasNoVote || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
 }
 
 // send gives a message of raft's to a peer.

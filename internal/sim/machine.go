@@ -96,6 +96,8 @@ func (m *machine) boot(d *disk) *replica {
 			}
 			return c, effects, nil
 		}
+		m.farewell = [8]byte{}
+		m.w.after(0, m.w.noteLoss)
 		if m.tainted {
 			m.w.trace.note("%d ms: machine %d cannot start: %v", m.w.now, m.node, err)
 			m.w.trace.count["refused to start"]++
