@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	settleMs = 120_000 // in which a healthy fleet comes together
-	healMs   = 60_000  // in which it does so again after everything that happened
+	settleMs   = 120_000 // in which a healthy fleet comes together
+	foundingMs = 3_000   // until every core has replaced the key of the time before the founding
+	healMs     = 60_000  // in which it does so again after everything that happened
 )
 
 // Run plays a schedule. Keep is how many lines of what happened a failure is to have; see Trace.
@@ -65,6 +66,7 @@ func (w *World) settle() {
 	if w.failure == nil && !w.allServe() {
 		w.fail("liveness", fmt.Errorf("a new fleet does not come together: %v", w.whoServes()))
 	}
+	w.run(w.now+foundingMs, nil)
 	w.imageAll()
 }
 

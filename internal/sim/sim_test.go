@@ -61,7 +61,7 @@ func TestSchedules(t *testing.T) {
 	}
 	t.Log(counts)
 	for _, must := range []string{"recovered", "registered", "evaluated"} {
-		if counts[must] == 0 {
+		if counts[must] == 0 && n > 10 {
 			t.Errorf("nothing was %s", must)
 		}
 	}
