@@ -177,7 +177,7 @@ func (c *Core) takeJoin(in Peer) {
 		return
 	}
 	for _, v := range p.group.invites {
-		if v.slot == m.slot && subtle.ConstantTimeCompare(v.ticket[:], m.ticket[:]) == 1 && c.elapsed >= p.proposed.until {
+		if v.slot == m.slot && v.expires > p.now && subtle.ConstantTimeCompare(v.ticket[:], m.ticket[:]) == 1 && c.elapsed >= p.proposed.until {
 			p.proposed.until = c.elapsed + proposeMs // it asks again, and finds that it has the slot
 			_ = p.proposeChange(0, m)
 		}

@@ -210,15 +210,21 @@ func (p *partition) put(l *link, kind uint8, body []byte) {
 	l.put(kind, append(append(head, p.world[:]...), body...))
 }
 
-// flush seals what is queued for the peers. A slot that this core does not know of yet is reached by the way that it came: after a boot
-// from an old snapshot the leader may be one, and must hear of this core all the same.
+// flush seals what is queued for the peers. Who has a slot that this core does not know of yet, or that another has now, is reached by the way that it came:
+// after a boot from an old snapshot the leader may be one, and must hear of this core all the same. And so is who comes from a host that no slot is known of: the
+// slot's host may have moved.
 func (p *peers) flush(c *Core) {
 	for _, l := range p.links {
-		to := l.slot
-		if len(c.parts) > 0 && c.slot(to) == nil {
-			to = l.via
-		}
-		l.frames(c.reading, func(data []byte) { c.emit(Send{to, data}) })
+		s := c.slot(l.slot)
+		known := s != nil && s.serial == l.serial
+		l.frames(c.reading, func(data []byte) {
+			if known {
+				c.emit(Send{l.slot, data})
+			}
+			if !known || l.via >= FirstStranger {
+				c.emit(Send{l.via, data})
+			}
+		})
 	}
 }
 
