@@ -13,16 +13,19 @@ import (
 
 // fleet is some hosts with a network between them that delivers everything in its order, after a tick.
 type fleet struct {
-	t     testing.TB
-	hosts []*host // by slot, from 1 on; nil: down
-	mail  []mail
-	moved []*host                  // up, at addresses that are not known: FirstStranger and so on
-	lost  func(from, to Slot) bool // nil: nothing is
+	t      testing.TB
+	hosts  []*host // by slot, from 1 on; nil: down
+	mail   []mail
+	moved  []*host                  // up, at addresses that are not known: FirstStranger and so on
+	lost   func(from, to Slot) bool // nil: nothing is
+	now    mail                     // that is being delivered
+	double bool                     // what is delivered comes twice, the second time last
 }
 
 type mail struct {
 	from, to Slot
 	data     []byte
+	again    bool // it is the second of two
 }
 
 // newFleet makes a fleet of so many replicas, and waits until all of them vote.
@@ -39,7 +42,7 @@ func newFleet(t testing.TB, n int, change func(*host)) *fleet {
 
 func (f *fleet) attach(h *host, s Slot) {
 	h.slot = s
-	h.onSend = func(e Send) { f.mail = append(f.mail, mail{s, e.Slot, e.Data}) }
+	h.onSend = func(e Send) { f.mail = append(f.mail, mail{from: s, to: e.Slot, data: e.Data}) }
 }
 
 // invite has the leader make a ticket.
@@ -93,7 +96,8 @@ func (f *fleet) move(s Slot) *host {
 	f.hosts[s] = nil
 	f.moved = append(f.moved, h)
 	f.attach(h, s)
-	h.onSend = func(e Send) { f.mail = append(f.mail, mail{FirstStranger + Slot(len(f.moved)) - 1, e.Slot, e.Data}) }
+	from := FirstStranger + Slot(len(f.moved)) - 1
+	h.onSend = func(e Send) { f.mail = append(f.mail, mail{from: from, to: e.Slot, data: e.Data}) }
 	return h
 }
 
@@ -123,7 +127,11 @@ func (f *fleet) pass(ms int) {
 func (f *fleet) deliver() {
 	for n := 0; len(f.mail) > 0 && n < 100_000; n++ {
 		m := f.mail[0]
-		f.mail = f.mail[1:]
+		f.mail, f.now = f.mail[1:], m
+		if f.double && !m.again {
+			m.again = true
+			f.mail = append(f.mail, m)
+		}
 		if to := f.at(m.to); to != nil && (f.lost == nil || !f.lost(m.from, m.to)) {
 			to.step(Peer{m.from, m.data})
 		}

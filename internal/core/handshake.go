@@ -54,7 +54,7 @@ type handshakeID [handshakeIDSize]byte
 // handshake is one that waits for the other side: at the initiator for Accept, at the responder for Finish.
 type handshake struct {
 	id      handshakeID
-	to      Slot // the initiator's goal
+	to      Slot // the initiator's goal; at the responder the host that the Hello came from
 	private hpke.PrivateKey
 	hello   []byte
 	at      uint64 // elapsed

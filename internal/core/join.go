@@ -152,7 +152,7 @@ func joinInfo(fleet wire.FleetID) []byte { return append([]byte(wire.DomainJoin)
 func (c *Core) takeJoin(in Peer) {
 	const head = 2 + handshakeIDSize
 	p := c.parts[0]
-	if c.peers.answered++; c.peers.answered > maxAnswered || !p.ready || len(in.Data) < head+shareEnc {
+	if !p.ready || len(in.Data) < head+shareEnc || !c.peers.mayAnswer(in.Slot) {
 		return
 	}
 	recipient, err := hpke.NewRecipient(in.Data[head:head+shareEnc], c.identity.join.private, kdf, aead, joinInfo(c.identity.fleet))
