@@ -79,11 +79,11 @@ func (p *partition) pump(o *outgoing) {
 		return
 	}
 	for len(o.window) < chunkWindow && !o.ended {
-		for len(o.buffer) < chunkSize && o.next < len(p.ledger.list) {
+		for len(o.buffer) < p.c.stepBytes(chunkSize) && o.next < len(p.ledger.list) {
 			o.buffer = appendBucket(o.buffer, o.next, &p.ledger.list[o.next])
 			o.next++
 		}
-		n := min(len(o.buffer), chunkSize)
+		n := min(len(o.buffer), p.c.stepBytes(chunkSize))
 		o.ended = n == len(o.buffer) && o.next == len(p.ledger.list)
 		o.window = append(o.window, o.buffer[:n:n])
 		o.buffer = o.buffer[n:]
