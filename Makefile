@@ -12,7 +12,7 @@ PLATFORMS := darwin/arm64 windows/amd64
 # for them, so what links it is left out.
 NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
 
-.PHONY: build demo demo-fleet chaos test lint race cross vuln fuzz bench bench-archive bench-vault clean
+.PHONY: build demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault clean
 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
@@ -37,6 +37,10 @@ lint: # what needs no test to be run
 race: # the tests again, under the race detector, the longest ones shortened
 	scripts/setup.sh race
 	go test -race -short $(TESTFLAGS) ./...
+
+sim: # many schedules of a simulated fleet, SEEDS=1000 of them; SEED=n plays one again, KEEP=1,2,3 those of its actions alone
+	go test ./internal/sim -run '^TestSchedules$$' -v -timeout 0 \
+		$(if $(SEED),-seed $(SEED) -keep '$(KEEP)',-fresh -seeds $(or $(SEEDS),1000))
 
 cross: # builds and checks for the other platforms
 	for p in $(PLATFORMS); do echo "$$p"; \
