@@ -38,7 +38,8 @@ func connect(ctx context.Context, open opener) (*chip, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chip{tpm: &line{ctx, d}, hangUp: d.Close}
+	l := &line{ctx: ctx, device: d}
+	c := &chip{tpm: l, hangUp: l.close}
 	if alone {
 		err = c.flushAll()
 	}
@@ -46,7 +47,7 @@ func connect(ctx context.Context, open opener) (*chip, error) {
 		err = c.loadKey()
 	}
 	if err != nil {
-		d.Close()
+		c.hangUp()
 		return nil, err
 	}
 	return c, nil
@@ -168,7 +169,7 @@ func (c *chip) policyDigest(pcrs []uint) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return digest.PolicyDigest.Buffer, nil
+	return bytes.Clone(digest.PolicyDigest.Buffer), nil // it outlives the line
 }
 
 // hasPCRs asks for each PCR, because a TPM leaves out of a policy what it does not have, and the policy would bind to nothing.

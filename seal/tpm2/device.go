@@ -89,8 +89,17 @@ func (p *pause) wait(ctx context.Context) bool {
 
 // line is a device for the time of one call. It implements transport.TPM.
 type line struct {
-	ctx    context.Context
-	device device
+	ctx       context.Context
+	device    device
+	responses [][]byte // go-tpm decrypts what is secret in its place
+}
+
+// close leaves no secret behind. Nothing that came over the line is used after it.
+func (l *line) close() error {
+	for _, response := range l.responses {
+		clear(response)
+	}
+	return l.device.Close()
 }
 
 // Send asks a busy TPM again, with the same bytes: one that says that it is busy has done nothing, and its
@@ -127,6 +136,7 @@ func (l *line) exchange(command []byte) ([]byte, error) {
 		return nil, err
 	}
 	response := make([]byte, maxResponse)
+	l.responses = append(l.responses, response)
 	for have, size := 0, headerSize; ; {
 		// All that there is room for: a device of an old kernel drops what is not read at once.
 		n, err := l.device.Read(response[have:])

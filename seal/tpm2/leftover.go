@@ -20,15 +20,15 @@ func Remove(ctx context.Context, config Config) error {
 		return in(config, err)
 	}
 	defer f.Close()
-	s := &Sealer{files: f}
-	if err := s.remove(ctx, config); err != nil {
+	if err := removed(ctx, config, f, config.dial); err != nil {
 		return in(config, err)
 	}
 	return nil
 }
 
-func (s *Sealer) remove(ctx context.Context, config Config) error {
-	c, err := connect(ctx, config.dial)
+func removed(ctx context.Context, config Config, f files, open opener) error {
+	s := &Sealer{files: f}
+	c, err := connect(ctx, open)
 	if err != nil {
 		return err
 	}
@@ -71,6 +71,33 @@ func Indexes(ctx context.Context, config Config) ([]Index, error) {
 	return c.indexes()
 }
 
+// RemoveIndex removes one of Indexes, and what was sealed under it is lost for ever. Nothing else is removed. The index of a folder
+// that is there goes with Remove.
+func RemoveIndex(ctx context.Context, config Config, index Index) error {
+	c, err := connect(ctx, config.dial)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	ours, err := c.indexes()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(ours, index) {
+		return fmt.Errorf("%v is no index of this driver's", index)
+	}
+	name, err := c.nameAt(tpm2.TPMHandle(index))
+	if err != nil {
+		return err
+	}
+	owners, err := config.ownersAuth()
+	if err != nil {
+		return err
+	}
+	defer clear(owners)
+	return c.remove(tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: tpm2.TPM2BName{Buffer: name}}, owners)
+}
+
 func (c *chip) indexes() (ours []Index, err error) {
 	handles, err := c.handles(firstIndex)
 	if err != nil {
@@ -108,5 +135,5 @@ func (c *chip) naming(err error) error {
 	if listing != nil || len(ours) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w; those like ours: %v; remove what no folder's anchor names with tpm2_nvundefine --hierarchy=o INDEX", err, ours)
+	return fmt.Errorf("%w; those like ours: %v; remove those that no folder's anchor names", err, ours)
 }
