@@ -85,7 +85,9 @@ func TestCounter(t *testing.T) {
 	}
 }
 
-func (f *nodes) store(slot vault.Slot) string { return filepath.Join(filepath.Dir(f.file(slot)), "store") }
+func (f *nodes) store(slot vault.Slot) string {
+	return filepath.Join(filepath.Dir(f.file(slot)), "store")
+}
 
 func (f *nodes) stopInOrder(slots ...vault.Slot) {
 	f.t.Helper()
