@@ -12,6 +12,6 @@
 // (Config.Command), a host that is broken into reads sealed bytes only; with the core in this process, whoever
 // is in this process is in the core.
 //
-// It trusts the folder's owner: the sealer's keys lie in it, in software. It refuses a folder that another process
+// It trusts the folder's owner, as far as the sealer goes: with software its keys lie in the folder. It refuses a folder that another process
 // has open, a ticket that was mistyped, and a store that is not whole.
 package vault

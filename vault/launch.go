@@ -4,31 +4,31 @@ package vault
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/coffer-backup/coffer/internal/core/runner"
 	"github.com/coffer-backup/coffer/internal/core/stream"
-	"github.com/coffer-backup/coffer/seal"
-	"github.com/coffer-backup/coffer/seal/software"
 )
 
 // CoreConfig is what a core's process needs to know.
 type CoreConfig struct {
 	SealDir       string
+	Seal          Seal
 	RotateEntries uint64
 	RotateMs      uint64
 	Logger        *slog.Logger // nil discards
 }
 
-// CoreArgs returns the arguments that tell a process of Config.Command its CoreConfig.
+// CoreArgs returns the arguments that tell a process of Config.Command its CoreConfig: no secret is among them.
 func (c *CoreConfig) CoreArgs() []string {
-	return []string{"--seal", c.SealDir,
+	sealer, _ := json.Marshal(c.Seal) // texts and numbers
+	return []string{"--seal", c.SealDir, "--sealer", string(sealer),
 		"--rotate-entries", strconv.FormatUint(c.RotateEntries, 10), "--rotate-ms", strconv.FormatUint(c.RotateMs, 10)}
 }
 
@@ -38,7 +38,7 @@ func ServeCore(ctx context.Context, conn io.ReadWriteCloser, config CoreConfig) 
 }
 
 func serveCore(ctx context.Context, conn *stream.Conn, config CoreConfig) error {
-	sealer, err := openSealer(ctx, config.SealDir)
+	sealer, err := config.Seal.Open(ctx, config.SealDir)
 	if err != nil {
 		return runner.Refuse(conn, err)
 	}
@@ -48,24 +48,8 @@ func serveCore(ctx context.Context, conn *stream.Conn, config CoreConfig) error 
 	return errors.Join(err, sealer.Close())
 }
 
-// openSealer waits a little for the sealer: the core of a host that was killed lets go of it as soon as it notices.
-func openSealer(ctx context.Context, dir string) (*software.Sealer, error) {
-	const tries, wait = 50, 100 * time.Millisecond
-	for n := 1; ; n++ {
-		sealer, err := software.Open(dir)
-		if !errors.Is(err, seal.ErrInUse) || n == tries {
-			return sealer, err
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
 func (c *Config) core() CoreConfig {
-	return CoreConfig{SealDir: c.sealDir(), RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
+	return CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
 }
 
 // launcher starts cores one after the other: a sealer serves one at a time, so the next waits for the end of the last.

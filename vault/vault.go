@@ -14,7 +14,6 @@ import (
 	"github.com/coffer-backup/coffer/internal/core/stream"
 	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/replica"
-	"github.com/coffer-backup/coffer/seal/software"
 	"github.com/coffer-backup/coffer/wire"
 )
 
@@ -50,6 +49,9 @@ type Config struct {
 	// Command runs the core in a process of its own: a program and its arguments, to which CoreArgs's are
 	// added, that calls ServeCore. Empty: the core runs in this process.
 	Command []string
+
+	// Seal is what seals the core's state; by default software, in Dir.
+	Seal Seal
 
 	// Listen is where the fleet's other nodes and the gateways connect. Port 0: one that is free, which is kept over restarts while it
 	// stays free. Empty: nowhere, for a fleet of one.
@@ -109,6 +111,9 @@ type startFunc = func(context.Context) (*stream.Conn, error)
 
 // begin has make make a node where there is none.
 func (c *Config) begin(make func(*host, startFunc) error) error {
+	if err := c.Seal.Check(); err != nil {
+		return err
+	}
 	if err := makeDir(c.Dir); err != nil {
 		return err
 	}
@@ -134,10 +139,11 @@ func (c *Config) begin(make func(*host, startFunc) error) error {
 // emptySealer makes the sealer's folder. What is in one that is there already is destroyed only if the mark says that an interrupted Create
 // left it: else there was a fleet, and its store is missing, perhaps on a disk that is not mounted.
 func (c *Config) emptySealer(ctx context.Context) error {
-	s, err := software.Create(c.sealDir())
+	s, err := c.Seal.Create(ctx, c.sealDir())
 	if err != nil {
-		if s, err = openSealer(ctx, c.sealDir()); err != nil {
-			return err
+		made := err
+		if s, err = c.Seal.Open(ctx, c.sealDir()); err != nil {
+			return errors.Join(made, err)
 		}
 	}
 	keys, err := s.Keys(ctx)

@@ -20,6 +20,7 @@ type cli struct {
 	Dev     devCmd     `cmd:"" help:"Start a vault, a gateway and a token issuer for development, on this machine only."`
 	Vault   vaultCmd   `cmd:"" help:"Make, join, run and look after a node of a vault."`
 	Gateway gatewayCmd `cmd:"" help:"Run a gateway: what clients connect to."`
+	Seal    sealCmd    `cmd:"" help:"Look after what seals a node's state."`
 	Load    loadCmd    `cmd:"" help:"Measure a vault: operations a second, and how long they take."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Help    helpCmd    `cmd:"" help:"Explain a command."`

@@ -53,12 +53,10 @@ func (c *devCmd) Run(a *app) error {
 	}
 	fmt.Fprint(a.err, warning(restart))
 	err = s.run(a.ctx, func(d *wire.Descriptor) error {
-		if c.ReadyFile != "" {
-			if err := writeReadyFile(c.ReadyFile, s.url); err != nil {
-				return err
-			}
+		if err := welcome(a.out, s, d); err != nil || c.ReadyFile == "" {
+			return err
 		}
-		return welcome(a.out, s, d)
+		return writeReadyFile(c.ReadyFile, s.url)
 	})
 	return errors.Join(err, removeReadyFile(c.ReadyFile))
 }

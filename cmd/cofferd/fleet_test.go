@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,7 +55,9 @@ func TestFleet(t *testing.T) {
 			f.grow()
 			end()
 			if restart != "majority" {
-				f.stopAll()
+				slots := slices.Collect(maps.Keys(f.running))
+				f.stopInOrder(slots...)
+				f.startAll(slots...)
 			}
 			if status := must(alice.Status(t.Context()))(t); status.Registrations[0].GuessesLeft != 9 {
 				t.Errorf("in the end %d guesses are left", status.Registrations[0].GuessesLeft)
@@ -150,22 +154,4 @@ func (f *nodes) grow() {
 		}
 	}
 	f.members(left...)
-}
-
-// stopAll stops every node in order, and starts all of them again.
-func (f *nodes) stopAll() {
-	f.t.Helper()
-	for slot, p := range f.running {
-		p.signal(f.t, syscall.SIGTERM)
-		if code := p.code(f.t); code != codeOK {
-			f.t.Errorf("node %d: exit code %d", slot, code)
-		}
-	}
-	for slot := range f.running {
-		f.start(slot)
-	}
-	for slot := range f.running {
-		f.await(slot, "it serves again", func(s *operator.Status) bool { return s.Serving })
-	}
-	until(f.t, "the gateway is ready again", func() bool { return get(f.t, f.url+"/readyz") == 200 })
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coffer-backup/coffer/internal/settings"
+	"github.com/coffer-backup/coffer/seal"
 	"github.com/coffer-backup/coffer/vault"
 )
 
@@ -44,7 +45,7 @@ func (f nodeFlag) read() (*settings.Node, error) { return settings.ReadNode(f.Co
 
 // vaultConfig says how a node lives.
 func vaultConfig(n *settings.Node, log *slog.Logger) (vault.Config, error) {
-	config := vault.Config{Dir: n.Dir, Listen: n.Listen, Advertise: n.Advertise, Logger: log}
+	config := vault.Config{Dir: n.Dir, Seal: sealOf(n), Listen: n.Listen, Advertise: n.Advertise, Logger: log}
 	for _, g := range n.Gateways {
 		config.Gateways = append(config.Gateways, vault.Fingerprint(g))
 	}
@@ -56,6 +57,10 @@ func vaultConfig(n *settings.Node, log *slog.Logger) (vault.Config, error) {
 		config.Command = []string{program, "core"}
 	}
 	return config, nil
+}
+
+func sealOf(n *settings.Node) vault.Seal {
+	return vault.Seal{Kind: seal.Tier(n.Seal), Device: n.TPM2.Device, PCRs: n.TPM2.PCRs, AuthFile: n.TPM2.AuthFile, OwnerAuthFile: n.TPM2.OwnerAuthFile}
 }
 
 type vaultConfigCmd struct{}

@@ -114,6 +114,12 @@ var rules = []rule{{
 	others:  []string{"golang.org/x/sys"},
 	deny:    []string{"net", "os/exec"},
 }, {
+	folder:  "seal/tpm2",
+	against: "who listens on the way to the TPM, and who put an older folder back; it speaks to a device or a Unix socket, to no network",
+	ours:    []string{"seal"},
+	others:  []string{"github.com/google/go-tpm/tpm2"},
+	deny:    []string{"net/http", "os/exec"},
+}, {
 	folder:  "vault",
 	against: "the host's process, which must not hold what the core's does",
 	ours:    []string{"internal/core/runner", "internal/core/stream", "internal/link", "internal/replica", "seal", "wire"},

@@ -25,8 +25,11 @@ func DefaultCore() string {
 	return CoreProcess
 }
 
-// SealSoftware is the only sealer that there is yet.
-const SealSoftware = "software"
+// What may seal a core's state.
+const (
+	SealSoftware = "software"
+	SealTPM2     = "tpm2"
+)
 
 // Node is the file of one node.
 type Node struct {
@@ -37,7 +40,16 @@ type Node struct {
 	Gateways  []Fingerprint `toml:"gateways"`
 	Core      string        `toml:"core"`
 	Seal      string        `toml:"seal"`
+	TPM2      TPM2          `toml:"tpm2"`
 	Fleet     Fleet         `toml:"fleet"`
+}
+
+// TPM2 says which TPM seals, and how.
+type TPM2 struct {
+	Device        string `toml:"device"` // empty: the system's
+	PCRs          []uint `toml:"pcrs"`
+	AuthFile      string `toml:"auth_file"`       // empty: none
+	OwnerAuthFile string `toml:"owner_auth_file"` // empty: none
 }
 
 // Fleet is what a new fleet is made with, and nothing else looks at.
@@ -75,7 +87,9 @@ func ReadNode(path string) (*Node, error) {
 	if err := n.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	n.Dir, n.Fleet.TokenKeys = under(base, n.Dir), under(base, n.Fleet.TokenKeys)
+	for _, p := range []*string{&n.Dir, &n.Fleet.TokenKeys, &n.TPM2.AuthFile, &n.TPM2.OwnerAuthFile} {
+		*p = under(base, *p)
+	}
 	return n, nil
 }
 
@@ -99,8 +113,11 @@ func (n *Node) check() error {
 	if n.Core != CoreProcess && n.Core != CoreInProcess {
 		return invalid("core: %q is neither %q nor %q", n.Core, CoreProcess, CoreInProcess)
 	}
-	if n.Seal != SealSoftware {
-		return invalid("seal: %q is not here yet; %q is the only sealer of this version", n.Seal, SealSoftware)
+	if n.Seal != SealSoftware && n.Seal != SealTPM2 {
+		return invalid("seal: %q is not here yet; this version has %q and %q", n.Seal, SealSoftware, SealTPM2)
+	}
+	if t := n.TPM2; n.Seal != SealTPM2 && (t.Device != "" || len(t.PCRs) > 0 || t.AuthFile != "" || t.OwnerAuthFile != "") {
+		return invalid("tpm2: these settings are for seal = %q", SealTPM2)
 	}
 	return n.Fleet.check()
 }

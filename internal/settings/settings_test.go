@@ -38,7 +38,7 @@ func TestNodeExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if example.Gateways = nil; !reflect.DeepEqual(example, empty) {
+	if example.Gateways, example.TPM2.PCRs = nil, nil; !reflect.DeepEqual(example, empty) {
 		t.Errorf("the example is\n%+v, the defaults are\n%+v", example, empty)
 	}
 	if empty.Dir != dir || empty.Fleet.TokenKeys != "" {
@@ -110,7 +110,8 @@ func TestRefused(t *testing.T) {
 		"advertise = 'node:0'":                           "others cannot reach",
 		"admin = '0.0.0.0:9433'":                         "not a loopback address",
 		"core = 'elsewhere'":                             "core",
-		"seal = 'tpm2'":                                  "not here yet",
+		"seal = 'pkcs11'":                                "not here yet",
+		"[tpm2]\npcrs = [7]":                             "are for seal",
 		"gateways = ['abcd']":                            "64 hexadecimal digits",
 		"[fleet]\nrestart = 'none'":                      "none of the restart policies",
 		"[fleet]\ncooldown = '-1s'":                      "cannot be negative",

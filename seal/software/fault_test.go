@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/coffer-backup/coffer/seal"
+	"github.com/coffer-backup/coffer/seal/internal/folder"
 )
 
 var errPower = errors.New("the power is gone")
@@ -36,11 +37,11 @@ type tracedDisk struct {
 // trace opens dir with a traced disk.
 func trace(t *testing.T, dir string, d tracedDisk) (*Sealer, *tracedDisk) {
 	t.Helper()
-	folder := must(openFolder(dir))(t)
-	d.disk, d.t, d.dir = folder, t, dir
+	opened := must(folder.Open(dir))(t)
+	d.disk, d.t, d.dir = opened, t, dir
 	d.snapshot()
 	s := &Sealer{keys: &keyFiles{&d}}
-	t.Cleanup(func() { folder.close() })
+	t.Cleanup(func() { opened.Close() })
 	return s, &d
 }
 
@@ -74,36 +75,36 @@ func (d *tracedDisk) step(do func() error) error {
 	return err
 }
 
-func (d *tracedDisk) write(name string, data []byte) error {
+func (d *tracedDisk) Write(name string, data []byte) error {
 	if d.torn && d.steps+1 == d.failAt {
 		d.steps++
-		d.disk.write(name, data[:len(data)/2])
+		d.disk.Write(name, data[:len(data)/2])
 		d.snapshot()
 		return errPower
 	}
-	return d.step(func() error { return d.disk.write(name, data) })
+	return d.step(func() error { return d.disk.Write(name, data) })
 }
 
-func (d *tracedDisk) overwrite(name string, size int) error {
+func (d *tracedDisk) Overwrite(name string, size int) error {
 	if d.torn && d.steps+1 == d.failAt {
 		d.steps++
-		d.disk.overwrite(name, size/2)
+		d.disk.Overwrite(name, size/2)
 		d.snapshot()
 		return errPower
 	}
-	return d.step(func() error { return d.disk.overwrite(name, size) })
+	return d.step(func() error { return d.disk.Overwrite(name, size) })
 }
 
-func (d *tracedDisk) rename(from, to string) error {
-	return d.step(func() error { return d.disk.rename(from, to) })
+func (d *tracedDisk) Rename(from, to string) error {
+	return d.step(func() error { return d.disk.Rename(from, to) })
 }
-func (d *tracedDisk) remove(name string) error {
-	return d.step(func() error { return d.disk.remove(name) })
+func (d *tracedDisk) Remove(name string) error {
+	return d.step(func() error { return d.disk.Remove(name) })
 }
 
-func (d *tracedDisk) sync() error {
+func (d *tracedDisk) Sync() error {
 	synced := false
-	err := d.step(func() error { synced = true; return d.disk.sync() })
+	err := d.step(func() error { synced = true; return d.disk.Sync() })
 	if synced {
 		d.synced = len(d.copies) - 1
 	}
@@ -130,7 +131,7 @@ func state(t *testing.T, dir string, id seal.KeyID, sealed []byte, other seal.Ke
 		t.Errorf("an absent key: %v", err)
 	}
 	for _, entry := range must(os.ReadDir(dir))(t) {
-		if name := entry.Name(); name != lockName && !strings.HasSuffix(name, keyEnding) {
+		if name := entry.Name(); name != folder.LockName && !strings.HasSuffix(name, keyEnding) {
 			t.Errorf("left after recovery: %s", name)
 		}
 	}

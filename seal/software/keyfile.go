@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/coffer-backup/coffer/seal"
+	"github.com/coffer-backup/coffer/seal/internal/folder"
 )
 
 // What a folder may hold beside the lock. A name has the key's id before the ending.
@@ -18,7 +19,6 @@ const (
 	keyEnding  = ".key"  // a key that can be used, whole and flushed
 	newEnding  = ".new"  // being made; nobody was told of it
 	goneEnding = ".gone" // being destroyed; never to be used again
-	lockName   = "lock"
 )
 
 // ErrDamaged means that a key file is not what this package wrote. What is sealed under
@@ -43,19 +43,19 @@ func (k *keyFiles) create(id seal.KeyID, key *[keySize]byte) error {
 	file := encode(id, key)
 	defer clear(file)
 	// A crash from here on leaves a part of a file that is not a key's yet.
-	if err := k.disk.write(string(id)+newEnding, file); err != nil {
+	if err := k.disk.Write(string(id)+newEnding, file); err != nil {
 		return errors.Join(err, k.forget(id))
 	}
 	// Its bytes are durable, so it has the right name only when whole.
-	if err := k.disk.rename(string(id)+newEnding, string(id)+keyEnding); err != nil {
+	if err := k.disk.Rename(string(id)+newEnding, string(id)+keyEnding); err != nil {
 		return errors.Join(err, k.forget(id))
 	}
 	// A crash before the end of this line keeps the key or loses it; nobody was told of it.
-	return k.disk.sync()
+	return k.disk.Sync()
 }
 
 // forget removes a file whose key never was. It is not needed for safety: recover would do it.
-func (k *keyFiles) forget(id seal.KeyID) error { return k.disk.remove(string(id) + newEnding) }
+func (k *keyFiles) forget(id seal.KeyID) error { return k.disk.Remove(string(id) + newEnding) }
 
 // destroy is done only when each step is done, in this order; each may be repeated.
 func (k *keyFiles) destroy(id seal.KeyID) error {
@@ -64,10 +64,10 @@ func (k *keyFiles) destroy(id seal.KeyID) error {
 	}
 	// A crash from here on: the key is whole under one of the two names. Under the new one it is gone,
 	// which keeps a half overwritten file from ever being taken for a damaged key.
-	if err := k.disk.rename(string(id)+keyEnding, string(id)+goneEnding); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := k.disk.Rename(string(id)+keyEnding, string(id)+goneEnding); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := k.disk.sync(); err != nil {
+	if err := k.disk.Sync(); err != nil {
 		return err
 	}
 	// A crash from here on: recover goes on with erase.
@@ -77,13 +77,13 @@ func (k *keyFiles) destroy(id seal.KeyID) error {
 // erase overwrites a file before it removes it, and makes both durable, even when an earlier
 // attempt has removed the file already and could not flush the folder.
 func (k *keyFiles) erase(name string) error {
-	if err := k.disk.overwrite(name, fileSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := k.disk.Overwrite(name, fileSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := k.disk.remove(name); err != nil {
+	if err := k.disk.Remove(name); err != nil {
 		return err
 	}
-	return k.disk.sync()
+	return k.disk.Sync()
 }
 
 // read returns a key, whose copy the caller wipes.
@@ -91,9 +91,11 @@ func (k *keyFiles) read(id seal.KeyID) (*[keySize]byte, error) {
 	if _, err := seal.ParseKeyID(string(id)); err != nil {
 		return nil, seal.ErrNoKey
 	}
-	file, err := k.disk.read(string(id)+keyEnding, fileSize+1)
+	file, err := k.disk.Read(string(id)+keyEnding, fileSize+1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, seal.ErrNoKey
+	} else if errors.Is(err, folder.ErrNotFile) {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func (k *keyFiles) read(id seal.KeyID) (*[keySize]byte, error) {
 }
 
 func (k *keyFiles) list() ([]seal.KeyID, error) {
-	names, err := k.disk.names()
+	names, err := k.disk.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func (k *keyFiles) list() ([]seal.KeyID, error) {
 // recover finishes what a crash has interrupted, and reads every key once, so that one that is damaged or
 // exposed is found at the start and not in the middle of a rotation. What it does not know it leaves alone.
 func (k *keyFiles) recover() error {
-	names, err := k.disk.names()
+	names, err := k.disk.Names()
 	if err != nil {
 		return err
 	}
@@ -128,12 +130,12 @@ func (k *keyFiles) recover() error {
 		}
 	}
 	// A key that a killed process had named may not be durable yet, and Keys will list it.
-	return k.disk.sync()
+	return k.disk.Sync()
 }
 
 func (k *keyFiles) recoverFile(name string) error {
 	if _, ok := keyOf(name, newEnding); ok {
-		return k.disk.remove(name)
+		return k.disk.Remove(name)
 	}
 	if _, ok := keyOf(name, goneEnding); ok {
 		return k.erase(name)
@@ -148,7 +150,7 @@ func (k *keyFiles) recoverFile(name string) error {
 	return nil
 }
 
-func (k *keyFiles) close() error { return k.disk.close() }
+func (k *keyFiles) close() error { return k.disk.Close() }
 
 func keyOf(name, ending string) (seal.KeyID, bool) {
 	text, ok := strings.CutSuffix(name, ending)

@@ -2,7 +2,7 @@
 
 //go:build unix
 
-package software
+package folder
 
 import (
 	"errors"

@@ -69,23 +69,3 @@ func TestPipe(t *testing.T) {
 		t.Errorf("a pipe: %v", err)
 	}
 }
-
-// other is a file of another user's.
-type other struct{ fs.FileInfo }
-
-func (o other) Sys() any {
-	stat := *o.FileInfo.Sys().(*syscall.Stat_t)
-	stat.Uid++
-	return &stat
-}
-
-func TestAnotherUsersFolder(t *testing.T) {
-	dir, _, _, _ := made(t)
-	info := must(os.Stat(dir))(t)
-	if err := private(info); err != nil {
-		t.Fatal(err)
-	}
-	if err := private(other{info}); !errors.Is(err, ErrExposed) {
-		t.Errorf("%v", err)
-	}
-}
