@@ -87,17 +87,18 @@ func (f *nodes) create() {
 	f.awaitVote(1)
 }
 
-// join makes a new node for a slot, whether or not it had one.
-func (f *nodes) join(slot vault.Slot) {
+// join makes a new node for a slot, whether or not it had one, and returns the file of the ticket.
+func (f *nodes) join(slot vault.Slot) (ticket string) {
 	f.t.Helper()
 	f.prepare(slot)
-	ticket := filepath.Join(f.t.TempDir(), "ticket")
+	ticket = filepath.Join(f.t.TempDir(), "ticket")
 	if err := os.WriteFile(ticket, []byte(f.atLeader(0, "ticket", "--slot", fmt.Sprint(slot), "--yes")), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
 	f.do(slot, "join", "--ticket", ticket)
 	f.start(slot)
 	f.awaitVote(slot)
+	return ticket
 }
 
 // atLeader runs a command at the node that leads a partition; leadership may move meanwhile.

@@ -128,11 +128,7 @@ func (p *partition) logRecords(entries []*raftpb.Entry) (out Persist) {
 func (p *partition) stateRecord() Record {
 	c := p.c
 	var b cryptobyte.Builder
-	vote := p.hard.vote
-	if !ruleVoteStored {
-		vote = 0
-	}
-	for _, v := range []uint64{p.id, p.hard.term, vote, p.hard.commit, p.lastIndex} {
+	for _, v := range []uint64{p.id, p.hard.term, p.hard.vote, p.hard.commit, p.lastIndex} {
 		b.AddUint64(v)
 	}
 	key := keyState(p.number, c.epoch.number)

@@ -10,7 +10,6 @@ import "github.com/coffer-backup/coffer/internal/core/ledger"
 // rules_sabotage.go. Here they are constants, and no code can break them.
 const (
 	ruleDurableFirst   = true // what depends on a write waits until it is durable
-	ruleVoteStored     = true // a vote that was given is known after a restart
 	ruleBootHasNoVote  = true // under the policy majority a disk gives no vote
 	ruleRemoveFirst    = true // an incarnation votes only when its slot's old one does not
 	ruleFoundedAnew    = true // copies of the disk from before the founding are worthless

@@ -13,7 +13,6 @@ import (
 var (
 	ruleCommitFirst    = true
 	ruleDurableFirst   = true
-	ruleVoteStored     = true
 	ruleBootHasNoVote  = true
 	ruleRemoveFirst    = true
 	ruleFoundedAnew    = true
@@ -23,7 +22,7 @@ var (
 )
 
 var rulesByName = map[string]*bool{
-	"commit first": &ruleCommitFirst, "durable first": &ruleDurableFirst, "vote stored": &ruleVoteStored,
+	"commit first": &ruleCommitFirst, "durable first": &ruleDurableFirst,
 	"boot has no vote": &ruleBootHasNoVote, "remove first": &ruleRemoveFirst, "founded anew": &ruleFoundedAnew,
 	"ask majority": &ruleAskMajority, "mark installed": &ruleMarkInstalled, "current session": &ruleCurrentSession,
 }

@@ -143,7 +143,7 @@ func (w *World) finish() {
 
 // atLast is what each client does in the end: its account is readable, and the owner's password still opens what is left.
 func (c *client) atLast() {
-	for range 5 {
+	for range 12 {
 		s := c.status()
 		if c.w.lost {
 			return
@@ -155,6 +155,7 @@ func (c *client) atLast() {
 		if c.thief || target(s, func(id wire.RegistrationID) bool { return c.own(id) != nil }) == nil || c.recover() {
 			return
 		}
+		c.sleep(5_000) // it may be locked yet
 	}
 	c.w.fail("liveness", fmt.Errorf("%s cannot recover from the healed fleet", c.name))
 }

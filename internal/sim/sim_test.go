@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	firstSeed = flag.Uint64("seed", 0, "the first seed of TestSchedules; 0: by the time")
+	firstSeed = flag.Uint64("seed", 0, "the first seed of TestSchedules; 0: always the same")
+	fresh     = flag.Bool("fresh", false, "take the first seed by the time")
 	seeds     = flag.Int("seeds", 0, "how many seeds; 0: a fixed number")
 	keep      = flag.String("keep", "", "the numbers of the only actions to play, as a failure prints them")
 	lines     = flag.Int("lines", 60, "how many lines of what happened a failure prints")
@@ -27,18 +28,19 @@ func play(t *testing.T, s *Schedule, keep int) (*Result, []string) {
 // TestSchedules plays many schedules. A failure prints a smaller one, and how to play it again.
 func TestSchedules(t *testing.T) {
 	seed, n := *firstSeed, *seeds
-	if seed == 0 {
+	if *fresh {
 		seed = uint64(time.Now().UnixNano())
 	}
 	switch {
 	case n > 0:
-	case *firstSeed != 0:
+	case seed != 0:
 		n = 1
 	case testing.Short():
-		n = 30
+		n = 20
 	default:
-		n = 250
+		n = 100
 	}
+	seed = max(seed, 1)
 	t.Logf("seeds %d to %d", seed, seed+uint64(n)-1)
 	counts := map[string]int{}
 	for i := range n {
