@@ -148,7 +148,7 @@ func TestPinned(t *testing.T) {
 	a.network.SetPeers([]Node{{2, wrong}, {3, c.info}})
 	c.network.SetPeers([]Node{{1, a.info}})
 	arrives(t, a, 3, c, delivery{1, []byte("x")}) // so a dials
-	if _, err := dial(t.Context(), a.identity, wrong, forPeers); !errors.Is(err, errPinned) {
+	if _, err := dial(t.Context(), a.identity, wrong, forPeers, nil); !errors.Is(err, errPinned) {
 		t.Errorf("dial: %v", err)
 	}
 	a.network.Send(2, []byte("x"))
@@ -191,7 +191,7 @@ func TestStrangers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := dial(t.Context(), identity, a.info, forPeers)
+		raw, err := dial(t.Context(), identity, a.info, forPeers, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +317,7 @@ func TestUnknownGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := dial(t.Context(), stranger, a.info, forGateways)
+	raw, err := dial(t.Context(), stranger, a.info, forGateways, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

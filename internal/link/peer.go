@@ -98,7 +98,7 @@ func (p *peer) run(ctx context.Context, n *Network) {
 }
 
 func (p *peer) connect(ctx context.Context, n *Network) (connected bool, err error) {
-	raw, err := dial(ctx, n.config.Identity, p.node.Info, forPeers)
+	raw, err := dial(ctx, n.config.Identity, p.node.Info, forPeers, &n.traffic)
 	if err != nil {
 		return false, err
 	}
@@ -131,12 +131,19 @@ func (p *peer) connect(ctx context.Context, n *Network) (connected bool, err err
 var errEnded = errors.New("link: the connection ended")
 
 // dial connects to a node that has the certificate that is pinned.
-func dial(ctx context.Context, own *Identity, to Info, protocol string) (net.Conn, error) {
+// traffic, if it is not nil, counts what is written.
+func dial(ctx context.Context, own *Identity, to Info, protocol string, traffic *traffic) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	dialer := &tls.Dialer{
-		NetDialer: &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}},
-		Config:    own.client(to.Fingerprint, protocol),
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}}
+	raw, err := dialer.DialContext(ctx, "tcp", to.Address)
+	if err != nil {
+		return nil, err
 	}
-	return dialer.DialContext(ctx, "tcp", to.Address)
+	c := tls.Client(counted{raw, traffic}, own.client(to.Fingerprint, protocol))
+	if err := c.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return c, nil
 }
