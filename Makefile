@@ -3,6 +3,7 @@
 SHELL := bash
 FUZZTIME ?= 10s
 ACCOUNTS ?= 1000000 # of make bench-vault
+ROUNDS ?= 30 # of make chaos
 
 # Other systems that the code must build for.
 PLATFORMS := darwin/arm64 windows/amd64
@@ -11,13 +12,19 @@ PLATFORMS := darwin/arm64 windows/amd64
 # for them, so what links it is left out.
 NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
 
-.PHONY: build demo test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet clean
+.PHONY: build demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet clean
 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
 
 demo: build # the whole story on a made-up chat store
 	./bin/coffer demo
+
+demo-fleet: build # a vault of five replicas whose leader dies in the middle of a recovery
+	./bin/coffer demo --replicas 5
+
+chaos: # hurts the processes of five nodes while devices guess, ROUNDS times; CHAOSFLAGS="-chaos.seed N" repeats a run
+	go test ./cmd/cofferd -run TestChaos -count 1 -timeout 0 -v -chaos.rounds $(ROUNDS) $(CHAOSFLAGS)
 
 test: # the static checks, then every test
 	scripts/setup.sh test
@@ -30,6 +37,10 @@ lint: # what needs no test to be run
 race: # the tests again, under the race detector, the longest ones shortened
 	scripts/setup.sh race
 	go test -race -short $(TESTFLAGS) ./...
+
+sim: # many schedules of a simulated fleet, SEEDS=1000 of them; SEED=n plays one again, KEEP=1,2,3 those of its actions alone
+	go test ./internal/sim -run '^TestSchedules$$' -v -timeout 0 \
+		$(if $(SEED),-seed $(SEED) -keep '$(KEEP)',-fresh -seeds $(or $(SEEDS),1000))
 
 cross: # builds and checks for the other platforms
 	for p in $(PLATFORMS); do echo "$$p"; \

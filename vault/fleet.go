@@ -51,21 +51,39 @@ func (v *Vault) Transfer(ctx context.Context, t Transfer) error {
 	return err
 }
 
-// drainPause is how long a hand-over takes on a network that is not slow.
-const drainPause = 200 * time.Millisecond
+// ErrTooFew means that the nodes which this one is connected with are no majority without it, so that none could be elected.
+var ErrTooFew = errors.New("vault: too few other nodes are connected to take the leaderships over")
 
-// Drain hands every leadership on, and returns when this node leads nothing. The next election may choose it again.
+// drainPause is how long a hand-over takes on a network that is not slow.
+const drainPause = 100 * time.Millisecond
+
+// Drain hands every leadership on, and returns when this node leads nothing. The next election may choose it again. The error is ErrTooFew
+// or that of ctx.
 func (v *Vault) Drain(ctx context.Context) error {
-	for {
+	for look := time.NewTicker(drainPause); ; {
 		leads := v.host.led()
-		if leads == 0 {
+		switch {
+		case leads == 0:
 			return nil
+		case !suffice(v.host.peers()):
+			return ErrTooFew
 		}
 		refused := v.Transfer(ctx, Transfer{All: true})
 		select {
-		case <-time.After(drainPause):
+		case <-look.C:
 		case <-ctx.Done():
 			return fmt.Errorf("vault: this node still leads %d partitions: %w", leads, errors.Join(ctx.Err(), refused))
 		}
 	}
+}
+
+// suffice reports whether the others that are connected are a majority without this node.
+func suffice(others []Peer) bool {
+	connected := 0
+	for _, p := range others {
+		if p.Connected {
+			connected++
+		}
+	}
+	return 2*connected > len(others)+1
 }

@@ -38,7 +38,7 @@ func findCofferd() (string, error) {
 
 const (
 	vaultPatience = time.Minute // until a vault serves
-	vaultStop     = 10 * time.Second
+	vaultStop     = 30 * time.Second
 )
 
 // startVault starts a vault that keeps its state, and its log, in dir.
@@ -60,6 +60,7 @@ func startVault(ctx context.Context, program, dir string, flags ...string) (*dev
 	v.cmd.Stdout, v.cmd.Stderr = log, log
 	v.cmd.Cancel = func() error { return interrupt(v.cmd.Process) }
 	v.cmd.WaitDelay = vaultStop
+	ownGroup(v.cmd) // a second Ctrl-C would kill it before its replicas have stopped
 	if err := v.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/coffer-backup/coffer/internal/settings"
 )
 
 // cli is the grammar.
@@ -42,7 +43,7 @@ func run(ctx context.Context, args []string, out, err io.Writer) int {
 		kong.Description("Cofferd is the vault that keeps backup keys behind a password and a few guesses.\n\n"+exitCodeText()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 		kong.Writers(out, err),
-		kong.Vars{"core": defaultCore()},
+		kong.Vars{"core": settings.DefaultCore()},
 	)
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -52,14 +53,6 @@ func run(ctx context.Context, args []string, out, err io.Writer) int {
 		return a.finish(usageError{parseErr})
 	}
 	return a.finish(command.Run(a))
-}
-
-// defaultCore keeps the core in a process of its own where the system can.
-func defaultCore() string {
-	if runtime.GOOS == "windows" {
-		return coreInProcess
-	}
-	return coreProcess
 }
 
 type versionCmd struct{}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/coffer-backup/coffer/internal/settings"
 )
 
 // TestCPUOfThis: both ways to ask the kernel agree, to the two ticks that one of them rounds off.
@@ -23,7 +25,7 @@ func TestCPUOfThis(t *testing.T) {
 // TestCPU: work shows in the time of the process that did it, and a core's is not its host's.
 func TestCPU(t *testing.T) {
 	t.Parallel()
-	d := startDev(t, t.TempDir(), "--no-limits", "--core", coreProcess)
+	d := startDev(t, t.TempDir(), "--no-limits", "--core", settings.CoreProcess)
 	w := loadOn(t, d, 1, 1).workers[0]
 	if err := w.take(t.Context(), 0); err != nil {
 		t.Fatal(err)
@@ -34,7 +36,7 @@ func TestCPU(t *testing.T) {
 		}
 		return cpuOf(d.Process.Pid) > 0 && cpuOfChildren(d.Process.Pid) > 0 && ownCPU() > 0
 	})
-	if inOne := startDev(t, t.TempDir(), "--core", coreInProcess); cpuOfChildren(inOne.Process.Pid) != 0 {
+	if inOne := startDev(t, t.TempDir(), "--core", settings.CoreInProcess); cpuOfChildren(inOne.Process.Pid) != 0 {
 		t.Error("a core without a process has taken time")
 	}
 }

@@ -10,13 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/coffer-backup/coffer/internal/settings"
 	"github.com/coffer-backup/coffer/wire"
-)
-
-// Where the core runs.
-const (
-	coreProcess   = "process"
-	coreInProcess = "inprocess"
 )
 
 type devCmd struct {
@@ -51,7 +46,12 @@ func (c *devCmd) Run(a *app) error {
 		s.release()
 		return err
 	}
-	fmt.Fprint(a.err, warning(config))
+	restart, err := config.restart()
+	if err != nil {
+		s.release()
+		return err
+	}
+	fmt.Fprint(a.err, warning(restart))
 	err = s.run(a.ctx, func(d *wire.Descriptor) error {
 		if c.ReadyFile != "" {
 			if err := writeReadyFile(c.ReadyFile, s.url); err != nil {
@@ -88,7 +88,7 @@ func (c *devCmd) config(a *app) (config serverConfig, err error) {
 	if c.NoLimits {
 		config.limits = unlimited()
 	}
-	if c.Core == coreProcess {
+	if c.Core == settings.CoreProcess {
 		program, err := os.Executable()
 		if err != nil {
 			return config, err
@@ -101,79 +101,4 @@ func (c *devCmd) config(a *app) (config serverConfig, err error) {
 // newLogger is a log for operators: no account and no secret comes into it.
 func newLogger(to io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
-}
-
-// warning says what does not hold. Under restart policy majority another thing does not.
-func warning(c serverConfig) string {
-	restart := "Restart policy trust-disk: whoever puts an old copy of the folder back     *\n  * gets the guesses back that were used since.                                *"
-	if c.policy.Restart == wire.RestartMajority.String() {
-		restart = "Restart policy majority: once these replicas are stopped as a whole, with  *\n  * Ctrl-C, too, what they keep is lost.                                       *"
-	}
-	return fmt.Sprintf(warningText, restart)
-}
-
-const warningText = `
-  ******************************************************************************
-  * FOR DEVELOPMENT ONLY.                                                      *
-  * Software sealing protects nothing against root on this machine, nor        *
-  * against anyone who has a copy of the folder.                               *
-  * %s
-  * The issuer lets everyone on this machine log in as anyone.                 *
-  ******************************************************************************
-
-`
-
-func welcome(out io.Writer, s *server, d *wire.Descriptor) error {
-	p := d.Policy
-	admin := "nowhere; --admin serves them"
-	if len(s.edges) > 1 {
-		admin = "http://" + s.edges[1].listener.Addr().String() + "/metrics"
-	}
-	_, err := fmt.Fprintf(out, `The vault serves %s
-
-  folder       %s
-  metrics      %s
-  fingerprint  %s
-  protection   sealed by %s, restart policy %s
-  policy       %d guesses, cooldown %s, grace %s
-%s
-Next, in another terminal:
-
-  coffer login %s --account alice
-  coffer init SOURCE --to DESTINATION --password
-  coffer backup
-
-and on a device that has lost everything:
-
-  coffer login %s --account alice
-  coffer restore --from DESTINATION --to SOURCE
-
-Ctrl-C stops the vault%s.
-`, s.url, s.config.dir, admin, d.Fingerprint(), d.Tier, p.Restart, p.Budget, milliseconds(p.CooldownMs), milliseconds(p.GraceMs),
-		replicasText(s, d), s.url, s.url, continueText(d))
-	return err
-}
-
-// replicasText says what people can do with the replicas.
-func replicasText(s *server, d *wire.Descriptor) string {
-	n := s.config.replicas
-	if n == 1 {
-		return ""
-	}
-	folder := filepath.Join(s.config.dir, "replica-")
-	return fmt.Sprintf(`  replicas     %d, in %s1 to %s%d; partitions %d
-
-Each replica is a process; its id is in the file pid in its folder. Stop it, kill it, copy it. Look, and start one again:
-
-  cofferd vault status --config %s1/node.toml
-  kill -9 $(cat %s%d/pid)
-  cofferd vault run --config %s%d/node.toml
-`, n, folder, folder, n, d.Policy.Partitions, folder, folder, n, folder, n)
-}
-
-func continueText(d *wire.Descriptor) string {
-	if d.Policy.Restart == wire.RestartMajority {
-		return " for ever: under restart policy majority no replica comes back without the others"
-	}
-	return "; the same command continues it"
 }

@@ -17,12 +17,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/coffer-backup/coffer/internal/settings"
 	"github.com/coffer-backup/coffer/recovery"
 )
 
 // eachCore runs a test with the core in a process of its own and in its host's.
 func eachCore(t *testing.T, test func(t *testing.T, core string)) {
-	for _, core := range []string{coreProcess, coreInProcess} {
+	for _, core := range []string{settings.CoreProcess, settings.CoreInProcess} {
 		t.Run(core, func(t *testing.T) {
 			t.Parallel()
 			test(t, core)

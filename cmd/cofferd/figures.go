@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -93,4 +95,16 @@ func healthHandler(registry *prometheus.Registry, ready func() error) http.Handl
 		io.WriteString(w, "ready\n")
 	})
 	return mux
+}
+
+// adminServer serves the node's figures and its health.
+func (r *nodeRun) adminServer() *http.Server {
+	ready := func() error {
+		if s := r.vault.Status(); !s.Serving {
+			return errors.New("not serving")
+		}
+		return nil
+	}
+	handler := healthHandler(vaultRegistry(r.vault.Status), ready)
+	return &http.Server{Handler: forThisMachine(r.admin, handler), ReadHeaderTimeout: 5 * time.Second}
 }

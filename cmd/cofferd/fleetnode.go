@@ -33,8 +33,9 @@ func newFleetNode(dir string, slot vault.Slot) *fleetNode {
 	return &fleetNode{slot: slot, dir: dir, client: operator.NewClient(dir)}
 }
 
-func (n *fleetNode) file() string { return filepath.Join(n.dir, "node.toml") }
-func (n *fleetNode) log() string  { return filepath.Join(n.dir, "log") }
+func (n *fleetNode) file() string    { return filepath.Join(n.dir, "node.toml") }
+func (n *fleetNode) log() string     { return filepath.Join(n.dir, "log") }
+func (n *fleetNode) pidFile() string { return filepath.Join(n.dir, "pid") }
 
 // joined is a file that says that the node has its place in the fleet. Without it an interrupted create or join is repeated.
 func (n *fleetNode) joinedFile() string { return filepath.Join(n.dir, "joined") }
@@ -130,65 +131,4 @@ func (n *fleetNode) await(ctx context.Context, wanted func(*operator.Status) boo
 			return ctx.Err()
 		}
 	}
-}
-
-// stop ends the node in order, whoever started it, and a process that hangs in any way.
-func (n *fleetNode) stop(ctx context.Context) error {
-	s, err := n.client.Status(ctx)
-	if err != nil {
-		return n.kill() // it does not answer, or does not run
-	}
-	process, err := os.FindProcess(s.PID)
-	if err != nil {
-		return err
-	}
-	if err := interrupt(process); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, nodeStopTimeout)
-	defer cancel()
-	for look := time.NewTicker(20 * time.Millisecond); n.running(ctx); {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return n.kill()
-		}
-	}
-	return n.wait(ctx)
-}
-
-// nodeStopTimeout is longer than a node takes to hand over and a core to stop.
-const nodeStopTimeout = 20 * time.Second
-
-// wait returns when the process that this program started is gone.
-func (n *fleetNode) wait(ctx context.Context) error {
-	if n.process == nil {
-		return nil
-	}
-	select {
-	case <-n.ended:
-		return nil
-	case <-ctx.Done():
-		return n.kill()
-	}
-}
-
-func (n *fleetNode) kill() error {
-	if n.process == nil {
-		return nil
-	}
-	if err := n.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-n.ended
-	return nil
-}
-
-// interrupt asks a process to end. Windows has no such signal for others.
-func interrupt(p *os.Process) error {
-	err := p.Signal(os.Interrupt)
-	if err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return p.Kill()
-	}
-	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/coffer-backup/coffer/internal/gateway"
 	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/settings"
+	"github.com/coffer-backup/coffer/wire"
 )
 
 type gatewayCmd struct {
@@ -88,7 +89,8 @@ func openPublic(config *settings.Gateway, gate *gate, log *slog.Logger) (_ *publ
 	p.router = gate.router(config.Nodes, log)
 	p.backend.serve(p.router)
 	p.learner = &learner{backend: &p.backend, log: log}
-	g, err := gateway.New(gateway.Config{Backend: &p.backend, Verify: p.learner.verify, Limits: devLimits, Logger: log})
+	limits := gateway.Limits{MaxRequestBytes: wire.MaxEnvelope, PerAccountPerMinute: config.PerAccount, PerAddressPerMinute: config.PerAddress}
+	g, err := gateway.New(gateway.Config{Backend: &p.backend, Verify: p.learner.verify, Limits: limits, Logger: log})
 	if err != nil {
 		return nil, err
 	}

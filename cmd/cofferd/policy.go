@@ -21,7 +21,7 @@ const (
 
 // policyFlags are what a vault's maker may choose. Nil, or empty, is the default, or what the vault was made with.
 type policyFlags struct {
-	Restart    string         `enum:",majority,trust-disk" default:"" placeholder:"POLICY" help:"How a replica's restart is treated: trust-disk, or majority, which needs three replicas and cannot be stopped as a whole (trust-disk)."`
+	Restart    string         `enum:",majority,counter,trust-disk" default:"" placeholder:"POLICY" help:"How a replica's restart is treated: trust-disk; majority, which needs three replicas and cannot be stopped as a whole; counter, which can be stopped in order (trust-disk)."`
 	Partitions *uint16        `placeholder:"N" help:"Partitions, each with its own leader (1)."`
 	Budget     *uint8         `placeholder:"N" help:"Wrong guesses before a key is destroyed (10)."`
 	Cooldown   *time.Duration `placeholder:"TIME" help:"The wait after the fourth wrong guess; each next one is four times as long (1m)."`
@@ -44,11 +44,8 @@ func (f *policyFlags) check() error {
 }
 
 func (f *policyFlags) applyTo(p *wire.Policy) {
-	switch f.Restart {
-	case wire.RestartMajority.String():
-		p.Restart = wire.RestartMajority
-	case wire.RestartTrustDisk.String():
-		p.Restart = wire.RestartTrustDisk
+	if r, err := settings.ParseRestart(f.Restart); err == nil { // the parser of flags lets no other name through
+		p.Restart = r
 	}
 	if f.Partitions != nil {
 		p.Partitions = *f.Partitions

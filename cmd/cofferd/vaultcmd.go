@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/settings"
 	"github.com/coffer-backup/coffer/vault"
@@ -92,7 +94,8 @@ func (c *vaultCreateCmd) Run(a *app) error {
 
 type vaultJoinCmd struct {
 	nodeFlag
-	Ticket string `default:"-" placeholder:"FILE" help:"The file with the ticket; - is standard input. It is a secret, so it is no argument."`
+	Ticket  string        `default:"-" placeholder:"FILE" help:"The file with the ticket; - is standard input. It is a secret, so it is no argument."`
+	Timeout time.Duration `default:"2m" placeholder:"TIME" help:"Give up after this (2m)."`
 }
 
 func (vaultJoinCmd) Help() string {
@@ -112,9 +115,14 @@ func (c *vaultJoinCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	switch err := vault.Join(a.ctx, config, ticket); {
+	ctx, cancel := context.WithTimeout(a.ctx, c.Timeout)
+	defer cancel()
+	switch err := vault.Join(ctx, config, ticket); {
 	case errors.Is(err, vault.ErrNoTicket), errors.Is(err, vault.ErrBadTicket):
 		return usageError{err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the fleet has not taken this node in within %v: either the ticket was used already, or is older than a day, or this machine cannot reach the "+
+			"nodes that run; a ticket that was not used can be tried again", c.Timeout)
 	case err != nil:
 		return err
 	}

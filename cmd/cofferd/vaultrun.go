@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,7 +49,7 @@ func (c *vaultRunCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	r := &nodeRun{vault: v, settings: n, notice: a.err}
+	r := &nodeRun{vault: v, settings: n, log: config.Logger, notice: a.err}
 	if err := r.open(); err != nil {
 		r.close()
 		return errors.Join(err, v.Close())
@@ -62,6 +61,7 @@ func (c *vaultRunCmd) Run(a *app) error {
 type nodeRun struct {
 	vault    *vault.Vault
 	settings *settings.Node
+	log      *slog.Logger
 	notice   io.Writer
 	operator net.Listener
 	admin    net.Listener // nil: nowhere
@@ -99,11 +99,12 @@ func (r *nodeRun) run(ctx context.Context) error {
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, live := errgroup.WithContext(stopping)
-	servers := []*http.Server{operator.Server(live, r.vault)}
-	group.Go(func() error { return edge{servers[0], r.operator}.serve() })
+	edges := []edge{{operator.Server(live, r.vault), r.operator}}
 	if r.admin != nil {
-		servers = append(servers, r.adminServer())
-		group.Go(func() error { return edge{servers[1], r.admin}.serve() })
+		edges = append(edges, edge{r.adminServer(), r.admin})
+	}
+	for _, e := range edges {
+		group.Go(e.serve)
 	}
 	group.Go(func() error { return r.vault.Run(live) })
 	group.Go(func() error {
@@ -114,7 +115,7 @@ func (r *nodeRun) run(ctx context.Context) error {
 		case <-live.Done():
 		}
 		stop()
-		return closeAll(servers)
+		return closeAll(edges)
 	})
 	return group.Wait()
 }
@@ -124,41 +125,21 @@ const (
 	closeTimeout    = 5 * time.Second
 )
 
-// handOver is for the clients' sake: without it they would wait for an election. It gives up when too few nodes are left to elect anybody.
+// handOver is for the clients' sake: without it they would wait for an election.
 func (r *nodeRun) handOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
-	for look := time.NewTicker(50 * time.Millisecond); ; {
-		s := r.vault.Status()
-		if s.Leads() == 0 || !othersSuffice(&s) {
-			return
-		}
-		_ = r.vault.Transfer(ctx, vault.Transfer{All: true}) // else an election does it
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return
-		}
+	if err := r.vault.Drain(ctx); err != nil {
+		r.log.Debug("not every leadership is handed on", "error", err) // an election does it, too
 	}
 }
 
-// othersSuffice reports whether the nodes that this one is connected with are a majority without it.
-func othersSuffice(s *vault.Status) bool {
-	connected := 0
-	for _, p := range s.Peers {
-		if p.Connected {
-			connected++
-		}
-	}
-	return 2*connected > len(s.Peers)+1
-}
-
-func closeAll(servers []*http.Server) (err error) {
+func closeAll(edges []edge) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	for _, s := range servers {
-		if s.Shutdown(ctx) != nil {
-			err = errors.Join(err, s.Close())
+	for _, e := range edges {
+		if e.Shutdown(ctx) != nil {
+			err = errors.Join(err, e.Close())
 		}
 	}
 	return err
@@ -184,15 +165,3 @@ const trustDiskWarning = `
   ******************************************************************************
 
 `
-
-// adminServer serves the node's figures and its health.
-func (r *nodeRun) adminServer() *http.Server {
-	ready := func() error {
-		if s := r.vault.Status(); !s.Serving {
-			return errors.New("not serving")
-		}
-		return nil
-	}
-	handler := healthHandler(vaultRegistry(r.vault.Status), ready)
-	return &http.Server{Handler: forThisMachine(r.admin, handler), ReadHeaderTimeout: 5 * time.Second}
-}

@@ -140,7 +140,7 @@ func (p *partition) applyOp(b *bucket, m *command) (out ledger.Outcome, err erro
 	if err != nil {
 		return out, err
 	}
-	out = ledger.Apply(&p.c.identity.policy, p.clock, a, m.op)
+	out = applyOp(&p.c.identity.policy, p.clock, a, m.op)
 	b.applied = p.applied
 	after := string(a.Append(nil))
 	p.c.observe(Applied{p.number, p.applied, p.clock, &p.c.identity.policy, m.account, before, after, m.op, out})
@@ -197,18 +197,18 @@ func (p *partition) lead() {
 
 // advanceClock follows the readings of a quorum, at most clockRate times as fast and as slow as the runner's clock runs, and never back. A host that sets
 // the time of day forward so wins little against a cooldown, and one that holds it keeps nothing waiting for ever; after a stop the
-// vault's clock is late for a while, which makes waits longer and never shorter.
+// vault's clock is late for a while, which makes waits longer and never shorter. Who does not lead believes no reading.
 func (p *partition) advanceClock(in Tick) {
 	if p.now == 0 && p.base == firstIndex { // a new fleet
 		p.now, p.clockAt = in.Now, in.Now
 		p.c.manifest.at = max(p.c.manifest.at, in.Now)
 	}
-	reading := in.Now
-	if p.ready {
-		reading = p.quorumReading()
-	}
 	elapsed := wire.UnixMs(min(in.ElapsedMs, 60_000))
-	p.now += min(max(reading, p.now+elapsed/clockRate)-p.now, clockRate*elapsed)
+	if !p.ready {
+		p.now += elapsed
+		return
+	}
+	p.now += min(max(p.quorumReading(), p.now+elapsed/clockRate)-p.now, clockRate*elapsed)
 }
 
 // quorumReading returns a time of day that at least as many voters have reached as make a quorum. Who was not heard of lately counts as late:

@@ -296,7 +296,7 @@ func (l *Loader) Finish(host []byte) (*Core, []Effect, error) {
 			p.group.slots = mark.group.slots // so that it finds its peers
 			continue
 		}
-		if !trusted && mark.group.founded || l.parts[n].givenUp(mark) {
+		if ruleBootHasNoVote && !trusted && mark.group.founded || l.parts[n].givenUp(mark) {
 			p.group = mark.group
 			p.giveUp()
 		} else if err := l.finish(p, mark, &l.parts[n]); err != nil {
@@ -347,6 +347,7 @@ func (l *Loader) finish(p *partition, mark *partMark, found *loadedPart) error {
 		return damaged("the log ends at %d and must end at %d", last, state.lastIndex)
 	}
 	p.id, p.base, p.baseTerm, p.applied, p.clock, p.group = mark.id, mark.base, mark.term, mark.base, mark.clock, mark.group
+	p.world = p.group.world
 	p.hard, p.lastIndex, p.loaded, p.stoppedHard = state.hard, state.lastIndex, log, state.hard
 	p.hard.commit = max(p.hard.commit, mark.base) // what is in a snapshot was committed
 	return nil
@@ -361,9 +362,9 @@ func (p *partition) giveUp() {
 			c.abandoned = append(c.abandoned, bucketRange(p.number, uint16(n), b.epoch))
 		}
 	}
-	slots := p.group.slots // so that it finds its peers
+	slots, past := p.group.slots, max(p.id, p.past)
 	*p = *newPartition(c, p.number)
-	p.group.slots = slots
+	p.group.slots, p.past = slots, past // so that it finds its peers, and takes no id twice
 	if r := c.rotation; r != nil && len(r.marks) > 0 {
 		r.marks[p.number], r.installs[p.number] = partMark{group: p.group.clone()}, nil
 		r.todo = slices.DeleteFunc(r.todo, func(id bucketID) bool { return id.p == p })

@@ -38,6 +38,8 @@ type Config struct {
 	RotateEntries uint64
 	RotateMs      uint64
 	Observe       func(Observation) // for tests' checkers; nil in a runner
+	// StepBytes bounds how much of a rotation or of a snapshot is handed out at a time, for tests that want many steps. 0: rotationStep and chunkSize.
+	StepBytes int
 }
 
 const (
@@ -233,6 +235,14 @@ func (c *Core) input(in Input) error {
 		return fmt.Errorf("core: unknown input %T", in)
 	}
 	return nil
+}
+
+// stepBytes is what a step may have, a test's bound or its own.
+func (c *Core) stepBytes(most int) int {
+	if n := c.config.StepBytes; n > 0 {
+		return min(n, most)
+	}
+	return most
 }
 
 func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }

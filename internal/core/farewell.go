@@ -37,9 +37,9 @@ func (c *Core) wantsFarewell() bool {
 		len(c.requests) == 0 && len(c.unsynced) == 0 && c.rotation == nil && c.keepsPlace()
 }
 
-// keepsPlace tells whether there is a place to be kept in every partition.
+// keepsPlace tells whether there is a place to be kept in every partition. One that was admitted and has no snapshot yet is not in the manifest.
 func (c *Core) keepsPlace() bool {
-	return len(c.parts) > 0 && !slices.ContainsFunc(c.parts, func(p *partition) bool { return p.node == nil || p.install != nil })
+	return len(c.parts) > 0 && !slices.ContainsFunc(c.parts, func(p *partition) bool { return p.node == nil || p.base == 0 || p.install != nil })
 }
 
 // freeze ends all that the core does but its farewell, for which it asks for a key.

@@ -19,6 +19,7 @@ type group struct {
 	conf    *raftpb.ConfState
 	members []member // ascending by id
 	founded bool     // requests are taken; under the policy majority a boot has no vote from now on
+	world   world    // of that founding; none where boots are trusted
 
 	slots   []slot   // ascending by number; of partition 0 only, as the next
 	invites []invite // ascending by slot
@@ -47,6 +48,9 @@ type invite struct {
 	ticket  [32]byte // hash of its secret
 	expires wire.UnixMs
 }
+
+// world tells apart fleets that were founded from copies of the same beginning: they have the same keys, and must not take each other's members for their own.
+type world [16]byte
 
 const (
 	maxMembers = 64
@@ -105,6 +109,7 @@ func (g *group) add(b *cryptobyte.Builder) {
 		b.AddBytes(m.incarnation[:])
 	}
 	b.AddUint8(bit(g.founded))
+	b.AddBytes(g.world[:])
 	b.AddUint8(uint8(len(g.slots)))
 	for _, s := range g.slots {
 		b.AddUint16(uint16(s.number))
@@ -147,7 +152,7 @@ func (g *group) read(s *cryptobyte.String) bool {
 		}
 		g.members = append(g.members, m)
 	}
-	if !s.ReadUint8(&founded) || founded > 1 || !s.ReadUint8(&n) || n > maxSlots {
+	if !s.ReadUint8(&founded) || founded > 1 || !s.CopyBytes(g.world[:]) || !s.ReadUint8(&n) || n > maxSlots {
 		return false
 	}
 	g.founded = founded == 1
@@ -206,6 +211,7 @@ type change struct {
 	credential  [32]byte
 	ticket      [32]byte // hash
 	expires     wire.UnixMs
+	world       world // of changeFound
 	host        []byte
 }
 
@@ -230,6 +236,7 @@ func (m *change) add(b *cryptobyte.Builder) {
 	b.AddBytes(m.credential[:])
 	b.AddBytes(m.ticket[:])
 	b.AddUint64(uint64(m.expires))
+	b.AddBytes(m.world[:])
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.host) })
 }
 
@@ -237,7 +244,7 @@ func (m *change) read(s *cryptobyte.String) bool {
 	var host cryptobyte.String
 	ok := s.ReadUint8((*uint8)(&m.kind)) && s.ReadUint16((*uint16)(&m.slot)) && s.ReadUint64(&m.serial) && s.ReadUint64(&m.id) &&
 		s.CopyBytes(m.incarnation[:]) && s.CopyBytes(m.credential[:]) && s.CopyBytes(m.ticket[:]) &&
-		s.ReadUint64((*uint64)(&m.expires)) && s.ReadUint16LengthPrefixed(&host) && len(host) <= MaxHostInfo && s.Empty()
+		s.ReadUint64((*uint64)(&m.expires)) && s.CopyBytes(m.world[:]) && s.ReadUint16LengthPrefixed(&host) && len(host) <= MaxHostInfo && s.Empty()
 	m.host = bytes.Clone(host)
 	return ok && m.kind >= changeAdmit && m.kind <= changeRemove
 }
@@ -256,7 +263,9 @@ func (g *group) apply(m *change, index uint64, now wire.UnixMs) {
 			g.member(m.id).incarnation = m.incarnation
 		}
 	case changeFound:
-		g.founded = true
+		if !g.founded {
+			g.founded, g.world = true, m.world
+		}
 	case changeInvite:
 		g.invites = slices.DeleteFunc(slices.Clone(g.invites), func(v invite) bool { return v.slot == m.slot || v.expires <= now })
 		if len(g.invites) < maxInvites {

@@ -37,6 +37,10 @@ type appended struct {
 func (c *Core) persist(p Persist, u unsynced) {
 	c.lastSeq++
 	p.Seq, u.seq = c.lastSeq, c.lastSeq
+	if !ruleDurableFirst && u.log != nil {
+		_ = u.log.stored()
+		u.log = nil
+	}
 	c.unsynced = append(c.unsynced, u)
 	c.emit(p)
 }

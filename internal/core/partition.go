@@ -23,6 +23,8 @@ type partition struct {
 
 	node        *raft.RawNode // nil: this incarnation is not admitted
 	id          uint64        // raft's, 0 without a node
+	past        uint64        // the id that this incarnation had before
+	world       world         // that it belongs to; none where boots are trusted, or as long as it knows of none
 	storage     *storage      // the log, as far as it is durable
 	ready       bool          // leader, and everything of earlier terms is applied
 	surrendered bool          // the place is to be given up
@@ -157,10 +159,11 @@ func (p *partition) step(m *raftpb.Message) {
 	}
 }
 
-// becomeReady lets requests in, once this core leads and has applied all that was committed before.
+// becomeReady lets requests in, once this core leads and has applied all that was committed before. It begins with the time that is
+// committed: what it thought of the time until now was its own host's affair.
 func (p *partition) becomeReady(term uint64) {
-	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader {
-		p.ready = true
+	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader && !p.ready {
+		p.ready, p.now = true, p.clock
 		p.proposed = proposed{}
 	}
 }

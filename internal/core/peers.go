@@ -36,8 +36,9 @@ const (
 	itemRaft  = 1 // partition, a message of raft's
 	itemChunk = 2 // a part of a snapshot
 	itemAck   = 3 // how much of it is there
-	itemWant  = 4 // the partitions that the sender is not admitted to
+	itemWant  = 4 // a partition that the sender is not admitted to
 	itemHost  = 5 // what the sender's host tells of itself
+	itemPlace = 6 // the raft id that the receiver's incarnation has in a partition, from its leader
 )
 
 // peer takes bytes that some host sent. What is not a peer's, or comes at the wrong time, is dropped: a host can do that to anything.
@@ -156,11 +157,14 @@ type seen struct {
 	incarnation Incarnation
 }
 
-// mayUse tells whether a session's other side may speak for a raft id. Where it is not known whose it is, it belongs to who uses it first: a
-// core of the fleet uses no id but its own.
+// mayUse tells whether a session's other side may speak for a raft id. Where it is not known whose it is, because the entry that gave it away is still to
+// come, it belongs to who uses it first: a core of the fleet uses no id but its own. One that was taken out is nobody's for ever.
 func (p *partition) mayUse(l *link, id uint64) bool {
 	if m := p.group.member(id); m != nil {
 		return p.speaksFor(l, m)
+	}
+	if id <= p.applied {
+		return false
 	}
 	for _, s := range p.seen {
 		if s.id == id {
@@ -180,7 +184,7 @@ func (p *partition) speaksFor(l *link, m *member) bool {
 	if l.slot != m.slot || l.serial != m.serial {
 		return false
 	}
-	return l.incarnation == m.incarnation || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
+	return l.incarnation == m.incarnation || !ruleBootHasNoVote || !ruleCurrentSession || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
 }
 
 // send gives a message of raft's to a peer.
@@ -197,7 +201,13 @@ func (p *partition) send(m *raftpb.Message) {
 	if err != nil {
 		return
 	}
-	l.put(itemRaft, append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(body)), uint16(p.number)), body...))
+	p.put(l, itemRaft, body)
+}
+
+// put queues an item about a partition.
+func (p *partition) put(l *link, kind uint8, body []byte) {
+	head := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(p.world)+len(body)), uint16(p.number))
+	l.put(kind, append(append(head, p.world[:]...), body...))
 }
 
 // flush seals what is queued for the peers. A slot that this core does not know of yet is reached by the way that it came: after a boot
@@ -246,22 +256,33 @@ func (c *Core) item(l *link, kind uint8, body cryptobyte.String) error {
 		return nil
 	}
 	var n uint16
-	if !body.ReadUint16(&n) || int(n) >= len(c.parts) {
+	var w world
+	if !body.ReadUint16(&n) || int(n) >= len(c.parts) || !body.CopyBytes(w[:]) {
 		return nil
 	}
 	p := c.parts[n]
+	if kind == itemWant {
+		p.wanted(l)
+		return nil
+	}
+	if p.world != (world{}) && p.world != w {
+		return nil // of another fleet, from the same beginning
+	}
 	switch kind {
 	case itemRaft:
 		m := new(raftpb.Message)
 		if proto.Unmarshal(body, m) == nil && passes[m.GetType()] {
-			return p.take(l, m)
+			p.take(l, w, m)
 		}
 	case itemChunk:
 		return p.takeChunk(l, body)
 	case itemAck:
 		p.takeAck(l, body)
-	case itemWant:
-		p.wanted(l)
+	case itemPlace:
+		var id uint64
+		if body.ReadUint64(&id) {
+			return p.adopt(w, id)
+		}
 	}
 	return nil
 }
@@ -273,22 +294,11 @@ var passes = map[raftpb.MessageType]bool{
 }
 
 // take gives raft a peer's message, if the peer may speak for its sender.
-func (p *partition) take(l *link, m *raftpb.Message) error {
-	if p.node != nil && m.GetTo() > p.id && isLeaders(m) && p.bootsTrusted() {
-		p.giveUp() // the others have founded the fleet while this core was down, and have admitted this boot
-	}
-	if p.node == nil && !p.adopt(m) || m.GetTo() != p.id {
-		return nil
-	}
-	if p.mayUse(l, m.GetFrom()) {
+func (p *partition) take(l *link, w world, m *raftpb.Message) {
+	if p.node != nil && m.GetTo() == p.id && p.mayUse(l, m.GetFrom()) {
+		p.world = w
 		p.step(m)
 	}
-	return nil
-}
-
-// isLeaders tells whether only a leader sends such a message.
-func isLeaders(m *raftpb.Message) bool {
-	return m.GetType() == raftpb.MsgHeartbeat || m.GetType() == raftpb.MsgApp
 }
 
 // bootsTrusted tells whether a boot may have had its place from the disk although the policy is stricter: while the fleet is founded.
@@ -296,19 +306,17 @@ func (p *partition) bootsTrusted() bool {
 	return p.c.identity.policy.Restart != wire.RestartTrustDisk && !p.group.founded
 }
 
-// adopt takes the raft id that a leader addresses this incarnation by: the majority has admitted it, and says so over a session that no
-// other incarnation has.
-func (p *partition) adopt(m *raftpb.Message) bool {
-	if !isLeaders(m) || m.GetTo() <= firstIndex {
-		return false
+// adopt takes the raft id that the majority has bound to this incarnation, as a leader says. It begins with an empty log, so no id is taken that this
+// incarnation may have had before. One that had its place from the disk gives that up: the others have founded the fleet while it was down.
+func (p *partition) adopt(w world, id uint64) error {
+	if id <= max(p.id, p.past) || p.node != nil && !p.bootsTrusted() {
+		return nil
 	}
-	p.id = m.GetTo()
-	p.hard = hardState{}
-	if err := p.start(0, 0, nil); err != nil {
-		p.id, p.node = 0, nil
-		return false
+	if p.node != nil {
+		p.giveUp()
 	}
-	return true
+	p.id, p.world = id, w
+	return p.start(0, 0, nil)
 }
 
 // tickPeers seeks sessions with all slots, forgets what is over, and asks to be admitted.
@@ -358,7 +366,7 @@ func (c *Core) want(l *link) {
 	for _, p := range c.parts {
 		if p.node == nil || p.bootsTrusted() {
 			quiet = false
-			l.put(itemWant, binary.BigEndian.AppendUint16(nil, uint16(p.number)))
+			p.put(l, itemWant, nil)
 		}
 	}
 	if quiet && len(l.queue) == 0 {

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -27,7 +28,6 @@ import (
 type proposed struct {
 	until  uint64 // elapsed
 	admits []Incarnation
-	found  bool
 }
 
 const (
@@ -42,6 +42,10 @@ func (p *partition) wanted(l *link) {
 	if !p.ready || s == nil || s.serial != l.serial {
 		return
 	}
+	if m := p.placeOf(l); m != nil {
+		p.put(l, itemPlace, binary.BigEndian.AppendUint64(nil, m.id))
+		return
+	}
 	known := slices.ContainsFunc(p.group.members, func(m member) bool { return p.speaksFor(l, &m) })
 	if known || slices.Contains(p.proposed.admits, l.incarnation) || len(p.group.members) >= maxMembers-1 {
 		return
@@ -52,12 +56,31 @@ func (p *partition) wanted(l *link) {
 	}
 }
 
+// placeOf returns the member whose raft id a session's other side is to take: only the incarnation that it is bound to, because another may have
+// answered under it; where boots are trusted, the slot's last, because a replica that did has it from its disk.
+func (p *partition) placeOf(l *link) *member {
+	for i := range slices.Backward(p.group.members) {
+		m := &p.group.members[i]
+		if m.incarnation == l.incarnation || p.c.identity.policy.Restart == wire.RestartTrustDisk && p.speaksFor(l, m) {
+			return m
+		}
+	}
+	return nil
+}
+
+// tellPlace tells a member that it was admitted, before it asks again.
+func (p *partition) tellPlace(m *member) {
+	if l := p.c.peers.find(func(l *link) bool { return l.incarnation == m.incarnation }, p.c.elapsed); p.ready && l != nil {
+		p.put(l, itemPlace, binary.BigEndian.AppendUint64(nil, m.id))
+	}
+}
+
 // reconcile proposes the next step towards the members that there should be. It runs at the leader, at every tick.
 func (p *partition) reconcile() {
 	if p.c.elapsed < p.proposed.until {
 		return
 	}
-	p.proposed.admits, p.proposed.found = nil, false
+	p.proposed.admits = nil
 	if cc := p.nextConfChange(); cc != nil {
 		if p.node.ProposeConfChange(cc) == nil {
 			p.proposed.until = p.c.elapsed + proposeMs
@@ -83,7 +106,7 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 			p.handOver(&status) // a leader does not take itself out
 		case p.gone(m), !voter && successor != nil:
 			return confChange(raftpb.ConfChangeRemoveNode, m.id)
-		case voter && successor != nil && p.isReady(&status, successor.id):
+		case ruleRemoveFirst && voter && successor != nil && p.isReady(&status, successor.id):
 			if m.id == p.id {
 				p.handOver(&status)
 				continue
@@ -93,7 +116,7 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 			}
 		case !voter && !learner:
 			return confChange(raftpb.ConfChangeAddLearnerNode, m.id)
-		case learner && !p.votesFor(m.slot) && p.isReady(&status, m.id):
+		case learner && (!ruleRemoveFirst || !p.votesFor(m.slot)) && p.isReady(&status, m.id):
 			return confChange(raftpb.ConfChangeAddNode, m.id)
 		}
 	}
@@ -196,7 +219,9 @@ func (p *partition) towardsFounding() {
 	}
 	if all && len(p.group.conf.GetVoters()) >= minFounders && len(p.group.conf.GetLearners()) == 0 {
 		p.proposed.until = p.c.elapsed + proposeMs
-		_ = p.proposeChange(0, &change{kind: changeFound})
+		ch := &change{kind: changeFound}
+		p.c.entropy.fill(ch.world[:])
+		_ = p.proposeChange(0, ch)
 	}
 }
 
@@ -204,17 +229,22 @@ func (p *partition) towardsFounding() {
 func (p *partition) applyChange(m *command) {
 	founded := p.group.founded
 	p.group.apply(m.change, p.applied, p.clock)
-	if p.group.founded && !founded {
+	if p.group.founded && !founded && ruleFoundedAnew {
 		p.c.rotateSoon = true // a copy of the disk from before this could be started, and is worth nothing without its key
-		if own := p.group.member(p.id); own == nil || own.incarnation != p.c.place.incarnation {
-			// This boot had its place from a disk that did not know of this yet; the majority knows another incarnation by the id.
+		if own := p.group.member(p.id); own == nil || own.incarnation != p.c.place.incarnation || p.world != (world{}) && p.world != p.group.world {
+			// This boot had its place from a disk that did not know of this yet; the majority knows another incarnation by the id. Or two leaders, of
+			// which one was started from a copy of the other's disk, have both written in this log.
 			p.surrendered = p.c.identity.policy.Restart != wire.RestartTrustDisk
 		}
+		p.world = p.group.world
 	}
 	p.proposed.until = 0
 	p.observeGroup()
 	if m.change.kind == changeAdmit {
 		p.tellLeader() // of whose slot nothing may have been known
+		if o := p.group.member(p.applied); o != nil {
+			p.tellPlace(o)
+		}
 	}
 	if m.incarnation == p.c.incarnation && m.request != 0 {
 		p.c.changed(m.request)

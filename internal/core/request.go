@@ -144,6 +144,10 @@ func (c *Core) dispatch(n uint64, r *request) {
 	}
 	switch b := r.body.(type) {
 	case *wire.Status:
+		if !ruleAskMajority {
+			r.part.reads = append(r.part.reads, read{n, 0})
+			return
+		}
 		r.part.node.ReadIndex(binary.BigEndian.AppendUint64(nil, n))
 	case *wire.RegisterStart:
 		c.registerStart(n, r, b)
@@ -157,7 +161,8 @@ func (c *Core) dispatch(n uint64, r *request) {
 		}
 		c.proposeFor(n, r, op)
 	case *wire.RecoverStart:
-		c.proposeFor(n, r, &ledger.Charge{ID: b.Registration, Serial: b.Serial, Element: wire.NewElementDigest(b.Registration, &b.KE1)})
+		op := &ledger.Charge{ID: b.Registration, Serial: b.Serial, Element: wire.NewElementDigest(b.Registration, &b.KE1)}
+		c.proposeFor(c.commitFirst(n, r, op), r, op)
 	case *wire.RecoverFinish:
 		c.recoverFinish(n, r, b)
 	case *wire.Delete:

@@ -189,7 +189,7 @@ func (c *Core) advanceRotation() {
 		return
 	}
 	var out Persist
-	for size := 0; len(r.todo) > 0 && size < rotationStep; r.todo = r.todo[1:] {
+	for size := 0; len(r.todo) > 0 && size < c.stepBytes(rotationStep); r.todo = r.todo[1:] {
 		record, replaced := c.writeBucket(r.todo[0])
 		out.Puts = append(out.Puts, record)
 		r.replaced = append(r.replaced, replaced...)

@@ -79,11 +79,11 @@ func (p *partition) pump(o *outgoing) {
 		return
 	}
 	for len(o.window) < chunkWindow && !o.ended {
-		for len(o.buffer) < chunkSize && o.next < len(p.ledger.list) {
+		for len(o.buffer) < p.c.stepBytes(chunkSize) && o.next < len(p.ledger.list) {
 			o.buffer = appendBucket(o.buffer, o.next, &p.ledger.list[o.next])
 			o.next++
 		}
-		n := min(len(o.buffer), chunkSize)
+		n := min(len(o.buffer), p.c.stepBytes(chunkSize))
 		o.ended = n == len(o.buffer) && o.next == len(p.ledger.list)
 		o.window = append(o.window, o.buffer[:n:n])
 		o.buffer = o.buffer[n:]
@@ -104,12 +104,11 @@ func appendBucket(to []byte, n int, b *bucket) []byte {
 func (p *partition) sendChunk(l *link, o *outgoing, i int) {
 	o.at = p.c.elapsed
 	var b cryptobyte.Builder
-	b.AddUint16(uint16(p.number))
 	b.AddBytes(o.id[:])
 	b.AddUint64(o.first + uint64(i))
 	b.AddUint8(bit(o.ended && i == len(o.window)-1))
 	b.AddBytes(o.window[i])
-	l.put(itemChunk, b.BytesOrPanic())
+	p.put(l, itemChunk, b.BytesOrPanic())
 }
 
 // takeAck takes how much of a transfer is there.
@@ -201,9 +200,7 @@ func (p *partition) takeChunk(l *link, body cryptobyte.String) error {
 			}
 		}
 	}
-	ack := binary.BigEndian.AppendUint16(nil, uint16(p.number))
-	ack = binary.BigEndian.AppendUint64(append(ack, id[:]...), in.next)
-	l.put(itemAck, ack)
+	p.put(l, itemAck, binary.BigEndian.AppendUint64(id[:], in.next))
 	return nil
 }
 
@@ -284,9 +281,14 @@ func (p *partition) swap() (replaced []Range) {
 		if old.epoch != 0 {
 			replaced = append(replaced, bucketRange(p.number, uint16(n), old.epoch))
 		}
-		b.applied = max(b.applied, meta.GetIndex())
+		if b.applied = max(b.applied, meta.GetIndex()); !ruleMarkInstalled {
+			b.applied = meta.GetIndex()
+		}
 	}
 	p.ledger, p.group = in.ledger, in.group
+	if p.group.founded {
+		p.world = p.group.world
+	}
 	p.clock = max(p.clock, in.clock)
 	p.now = max(p.now, p.clock)
 	p.applied, p.lastIndex = meta.GetIndex(), meta.GetIndex()

@@ -57,10 +57,11 @@ func newConn(c net.Conn) *conn {
 func (c *conn) put(kind byte, body []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.size+len(body) > maxQueued {
+	f := frame{kind, body}
+	if c.size+f.size() > maxQueued {
 		return false
 	}
-	c.queue, c.size = append(c.queue, frame{kind, body}), c.size+len(body)+32
+	c.queue, c.size = append(c.queue, f), c.size+f.size()
 	select {
 	case c.filled <- struct{}{}:
 	default:
@@ -72,9 +73,18 @@ func (c *conn) take() []frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	taken := c.queue
-	c.queue, c.size = nil, 0
+	c.queue = nil
 	return taken
 }
+
+// wrote makes the room of a frame free.
+func (c *conn) wrote(f frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.size -= f.size()
+}
+
+func (f frame) size() int { return len(f.body) + 32 }
 
 // write writes what is queued until done is closed or the connection breaks: all that waits with one flush.
 func (c *conn) write(done <-chan struct{}) error {
@@ -91,16 +101,19 @@ func (c *conn) write(done <-chan struct{}) error {
 		case <-done:
 			return nil
 		}
-		if err := c.net.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return err
-		}
 		for _, f := range frames {
+			if err := c.net.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil { // of each frame: a backlog may take longer
+				return err
+			}
 			head := binary.BigEndian.AppendUint32(w.AvailableBuffer(), uint32(1+len(f.body)))
 			if _, err := w.Write(append(head, f.kind)); err != nil {
 				return err
 			}
 			if _, err := w.Write(f.body); err != nil {
 				return err
+			}
+			if f.kind != framePing {
+				c.wrote(f)
 			}
 		}
 		if err := w.Flush(); err != nil {

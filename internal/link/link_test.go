@@ -359,3 +359,36 @@ func FuzzTable(f *testing.F) {
 		}
 	})
 }
+
+// TestSilentConnections: connections that say nothing keep nobody out.
+func TestSilentConnections(t *testing.T) {
+	a, b := newNode(t, 1), newNode(t, 2)
+	for range 2 * maxShaking {
+		c, err := net.Dial("tcp", a.info.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	meet(a, b)
+	arrives(t, b, 1, a, delivery{2, []byte("x")})
+}
+
+// TestOutvoted: a node that is cut off, and says that another leads, redirects nobody as long as most say otherwise.
+func TestOutvoted(t *testing.T) {
+	r := NewRouter(nil, nil, nil)
+	table := func(leader uint16) Table {
+		return Table{[]Node{{1, Info{Address: "a:1"}}, {2, Info{Address: "b:1"}}}, []uint16{leader}}
+	}
+	for info, leader := range map[Info]uint16{{Address: "a:1"}: 1, {Address: "b:1"}: 1, {Address: "c:1"}: 2} {
+		r.nodes[info] = &node{info: info, conn: new(conn), table: table(leader)}
+	}
+	for range 20 {
+		if n, _ := r.leader(0); n == nil || n.info.Address != "a:1" {
+			t.Fatalf("the leader is %+v", n)
+		}
+	}
+	if n, _ := r.leader(7); n != nil {
+		t.Errorf("partition 7 is led by %+v", n)
+	}
+}

@@ -38,8 +38,7 @@ const (
 	firstStranger    = 0x8000
 	maxStrangers     = 4
 	strangerBytes    = 1 << 20 // that one may send on one connection
-	maxHandshakes    = 32      // at a time
-	maxInbound       = 512     // connections of nodes and gateways
+	maxShaking       = 128     // connections that have yet to show their certificate; of more the oldest go
 	handshakeTimeout = 10 * time.Second
 )
 
@@ -56,8 +55,17 @@ type Network struct {
 	running   *errgroup.Group // nil before Run, and after
 	ctx       context.Context
 	strangers map[uint16]*conn
+	guests    uint16 // strangers so far
+	shaking   []net.Conn
+	known     map[caller]net.Conn // one of each certificate and purpose: the newest
 	leaders   []uint16
 	changed   chan struct{} // closed and replaced when the table is another
+}
+
+// caller is whose connection it is, and what for.
+type caller struct {
+	fingerprint Fingerprint
+	protocol    string
 }
 
 // NewNetwork returns a network that does nothing before Run.
@@ -65,7 +73,7 @@ func NewNetwork(config Config) *Network {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Network{config: config, log: config.Logger, peers: map[uint16]*peer{}, strangers: map[uint16]*conn{}, changed: make(chan struct{})}
+	return &Network{config: config, log: config.Logger, peers: map[uint16]*peer{}, strangers: map[uint16]*conn{}, known: map[caller]net.Conn{}, changed: make(chan struct{})}
 }
 
 // Run accepts and dials until ctx ends.
@@ -202,10 +210,8 @@ func (n *Network) peerOf(f Fingerprint) *peer {
 	return nil
 }
 
-// accept takes connections. One that fails its handshake costs a goroutine for as long as that may take, of which there are not many.
+// accept takes connections. Those that show no certificate are not many: they push each other out, and nobody else.
 func (n *Network) accept(ctx context.Context, group *errgroup.Group) error {
-	shaking := make(chan struct{}, maxHandshakes)
-	inbound := make(chan struct{}, maxInbound)
 	config := n.config.Identity.server()
 	for {
 		raw, err := n.config.Listener.Accept()
@@ -213,8 +219,7 @@ func (n *Network) accept(ctx context.Context, group *errgroup.Group) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			var timeout net.Error
-			if errors.As(err, &timeout) || errors.Is(err, net.ErrClosed) {
+			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
 			n.log.Warn("a connection could not be accepted", "error", err)
@@ -223,46 +228,76 @@ func (n *Network) accept(ctx context.Context, group *errgroup.Group) error {
 			}
 			continue
 		}
-		select {
-		case inbound <- struct{}{}:
-		default:
-			raw.Close()
-			continue
-		}
+		n.shakes(raw)
 		group.Go(func() error {
-			defer func() { <-inbound }()
-			n.serve(ctx, raw, config, shaking)
+			n.serve(ctx, raw, config)
 			return nil
 		})
 	}
 }
 
 // serve shakes hands, finds out who that is, and serves it.
-func (n *Network) serve(ctx context.Context, raw net.Conn, config *tls.Config, shaking chan struct{}) {
+func (n *Network) serve(ctx context.Context, raw net.Conn, config *tls.Config) {
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
-	select {
-	case shaking <- struct{}{}:
-	case <-ctx.Done():
-		return
-	}
 	c := tls.Server(raw, config)
 	shake, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	err := c.HandshakeContext(shake)
 	cancel()
-	<-shaking
+	n.shook(raw)
 	if err != nil {
 		return
 	}
 	state := c.ConnectionState()
 	from := peerFingerprint(state)
+	who := caller{from, state.NegotiatedProtocol}
+	if state.NegotiatedProtocol == forGateways && !slices.Contains(n.config.Gateways, from) {
+		return
+	}
+	n.replace(who, raw)
+	defer n.gone(who, raw)
 	switch {
-	case state.NegotiatedProtocol == forGateways && slices.Contains(n.config.Gateways, from):
+	case state.NegotiatedProtocol == forGateways:
 		n.serveGateway(ctx, newConn(c))
 	case state.NegotiatedProtocol == forPeers && n.peerOf(from) != nil:
 		n.servePeer(newConn(c), from)
 	case state.NegotiatedProtocol == forPeers:
 		n.serveStranger(ctx, newConn(c), from)
+	}
+}
+
+// shakes notes a connection that has yet to show its certificate, and closes the oldest of too many.
+func (n *Network) shakes(c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.shaking = append(n.shaking, c); len(n.shaking) > maxShaking {
+		n.shaking[0].Close()
+		n.shaking = n.shaking[1:]
+	}
+}
+
+func (n *Network) shook(c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.shaking = slices.DeleteFunc(n.shaking, func(o net.Conn) bool { return o == c })
+}
+
+// replace closes an older connection of the same caller. Of those that are not known there are no more than strangers, and one that waits for
+// each of their certificates.
+func (n *Network) replace(who caller, c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if old := n.known[who]; old != nil {
+		old.Close()
+	}
+	n.known[who] = c
+}
+
+func (n *Network) gone(who caller, c net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known[who] == c {
+		delete(n.known, who)
 	}
 }
 
@@ -309,13 +344,17 @@ func (n *Network) serveStranger(ctx context.Context, c *conn, from Fingerprint) 
 func (n *Network) enter(c *conn) (number uint16, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for number := uint16(firstStranger); number < firstStranger+maxStrangers; number++ {
+	if len(n.strangers) >= maxStrangers {
+		return 0, false
+	}
+	for { // a number that was not used lately: what is late for one stranger must not reach the next
+		number = firstStranger + n.guests%(1<<15)
+		n.guests++
 		if n.strangers[number] == nil {
 			n.strangers[number] = c
 			return number, true
 		}
 	}
-	return 0, false
 }
 
 func (n *Network) leave(number uint16) {

@@ -35,8 +35,7 @@ type Router struct {
 
 	mu      sync.Mutex
 	nodes   map[Info]*node
-	table   Table
-	newer   chan struct{} // closed and replaced when the table is another
+	newer   chan struct{} // closed and replaced when some node's table is another
 	running *errgroup.Group
 	ctx     context.Context
 }
@@ -66,8 +65,12 @@ func (r *Router) follow() {
 		return
 	}
 	want := slices.Clone(r.seeds)
-	for _, n := range r.table.Nodes {
-		want = append(want, n.Info)
+	for _, n := range r.nodes {
+		for _, other := range n.table.Nodes {
+			if len(want) < maxNodes {
+				want = append(want, other.Info)
+			}
+		}
 	}
 	for info, n := range r.nodes {
 		if !slices.Contains(want, info) {
@@ -85,11 +88,11 @@ func (r *Router) follow() {
 	}
 }
 
-// learn takes a node's table. Every node tells the truth as it knows it; the last word counts, and a wrong one costs a retry.
-func (r *Router) learn(t *Table) {
+// learn takes a node's table. Every node tells what it knows; one that is cut off, or lies, is outvoted, and a wrong answer costs a retry.
+func (r *Router) learn(n *node, t *Table) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.table = *t
+	n.table = *t
 	close(r.newer)
 	r.newer = make(chan struct{})
 	r.follow()
@@ -102,32 +105,50 @@ func (r *Router) Handle(ctx context.Context, envelope []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.route(ctx, frameRequest, envelope, func() uint16 { return r.leader(uint16(partition)) })
+	return r.route(ctx, frameRequest, envelope, int(partition))
 }
 
 // Descriptor returns the fleet's descriptor, from any node.
 func (r *Router) Descriptor(ctx context.Context) ([]byte, error) {
-	return r.route(ctx, frameDescriptor, nil, func() uint16 { return 0 })
+	return r.route(ctx, frameDescriptor, nil, -1)
 }
 
-func (r *Router) leader(partition uint16) uint16 {
+// leader returns the node that most of the connected ones say leads a partition, and a channel that is closed when somebody says something else.
+func (r *Router) leader(partition int) (*node, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if int(partition) >= len(r.table.Leaders) {
-		return 0
+	votes := map[Info]int{}
+	for _, n := range r.nodes {
+		if partition < 0 || partition >= len(n.table.Leaders) || !n.connected() {
+			continue
+		}
+		for _, other := range n.table.Nodes {
+			if other.Slot == n.table.Leaders[partition] {
+				votes[other.Info]++
+			}
+		}
 	}
-	return r.table.Leaders[partition]
+	var leader *node
+	most := 0
+	for info, count := range votes {
+		if n := r.nodes[info]; n != nil && n.connected() && count > most {
+			leader, most = n, count
+		}
+	}
+	return leader, r.newer
 }
 
-// route tries the node that should know, and then others, until one answers.
-func (r *Router) route(ctx context.Context, kind byte, body []byte, leader func() uint16) ([]byte, error) {
+// route tries the node that should know, and others now and then, until one answers.
+func (r *Router) route(ctx context.Context, kind byte, body []byte, partition int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
 	defer cancel()
 	busy := false
 	for attempt := 0; ; attempt++ {
-		n, newer := r.pick(leader(), attempt)
-		if n != nil {
-			answer, err := n.ask(ctx, kind, body)
+		if n := r.pick(partition, attempt); n != nil {
+			answer, err := n.ask(ctx, kind, body, func() (<-chan struct{}, bool) {
+				leader, newer := r.leader(partition)
+				return newer, leader != nil && leader != n
+			})
 			if err == nil && !unavailable(answer) {
 				return answer, nil
 			}
@@ -135,7 +156,6 @@ func (r *Router) route(ctx context.Context, kind byte, body []byte, leader func(
 		}
 		wait := time.NewTimer(retryWait + rand.N(retryWait*time.Duration(1+min(attempt, 8))))
 		select {
-		case <-newer:
 		case <-wait.C:
 		case <-ctx.Done():
 			wait.Stop()
@@ -151,32 +171,23 @@ func (r *Router) route(ctx context.Context, kind byte, body []byte, leader func(
 	}
 }
 
-// pick returns a connected node: the leader at first, and others when that has failed.
-func (r *Router) pick(slot uint16, attempt int) (*node, <-chan struct{}) {
+// pick returns a connected node: the leader, or any one where nobody is known to be it, and at every third attempt.
+func (r *Router) pick(partition, attempt int) *node {
+	if leader, _ := r.leader(partition); leader != nil && attempt%3 != 2 {
+		return leader
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var list []*node
-	for _, t := range r.table.Nodes {
-		n := r.nodes[t.Info]
-		if n == nil || !n.connected() {
-			continue
-		}
-		if t.Slot == slot && attempt%2 == 0 {
-			return n, r.newer
-		}
-		list = append(list, n)
-	}
-	if len(list) == 0 {
-		for _, n := range r.nodes {
-			if n.connected() {
-				list = append(list, n)
-			}
+	for _, n := range r.nodes {
+		if n.connected() {
+			list = append(list, n)
 		}
 	}
 	if len(list) == 0 {
-		return nil, r.newer
+		return nil
 	}
-	return list[rand.N(len(list))], r.newer
+	return list[rand.N(len(list))]
 }
 
 // unavailable tells whether an answer is a core's plain word that it does not lead.
@@ -188,8 +199,9 @@ func unavailable(answer []byte) bool {
 
 // node is one connection of a router.
 type node struct {
-	info Info
-	stop context.CancelFunc
+	info  Info
+	stop  context.CancelFunc
+	table Table // the router's lock holds it
 
 	mu      sync.Mutex
 	conn    *conn // nil while there is none
@@ -265,7 +277,7 @@ func (n *node) read(c *conn, r *Router) error {
 			if err != nil {
 				return err
 			}
-			r.learn(table)
+			r.learn(n, table)
 		case f.kind == frameAnswer && len(f.body) >= 9:
 			n.answered(binary.BigEndian.Uint64(f.body), reply{f.body[8], f.body[9:]})
 		default:
@@ -283,8 +295,8 @@ func (n *node) answered(id uint64, a reply) {
 	}
 }
 
-// ask sends a request and waits for its answer, for as long as one attempt may take.
-func (n *node) ask(ctx context.Context, kind byte, body []byte) ([]byte, error) {
+// ask sends a request and waits for its answer, for as long as one attempt may take, and the others do not say that it is in vain.
+func (n *node) ask(ctx context.Context, kind byte, body []byte, moved func() (<-chan struct{}, bool)) ([]byte, error) {
 	w := make(chan reply, 1) // so that answering never waits
 	n.mu.Lock()
 	if n.conn == nil {
@@ -302,18 +314,26 @@ func (n *node) ask(ctx context.Context, kind byte, body []byte) ([]byte, error) 
 	}
 	late := time.NewTimer(perAttempt)
 	defer late.Stop()
-	select {
-	case a := <-w:
-		switch a.status {
-		case statusAnswered:
-			return a.answer, nil
-		case statusBusy:
-			return nil, ErrBusy
+	newer, _ := moved()
+	for {
+		select {
+		case a := <-w:
+			switch a.status {
+			case statusAnswered:
+				return a.answer, nil
+			case statusBusy:
+				return nil, ErrBusy
+			}
+			return nil, ErrUnavailable
+		case <-newer:
+			var elsewhere bool
+			if newer, elsewhere = moved(); elsewhere {
+				return nil, ErrUnavailable
+			}
+		case <-late.C:
+			return nil, ErrUnavailable
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-		return nil, ErrUnavailable
-	case <-late.C:
-		return nil, ErrUnavailable
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }

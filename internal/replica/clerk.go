@@ -43,8 +43,8 @@ func (c *clerk) shut() {
 func (c *clerk) deliver(slot uint16, data []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out != nil && len(data) <= stream.MaxPeer {
-		c.out.offer(stream.Peer{Slot: slot, Data: data}, maxPeerFrames)
+	if c.out != nil {
+		c.out.deliver(slot, data)
 	}
 }
 

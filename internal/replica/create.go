@@ -96,10 +96,7 @@ func (b *begin) run(ctx context.Context, cfg Config, s *store) error {
 		return nil
 	}
 	if b.deliver != nil {
-		b.deliver(func(slot uint16, data []byte) { life.out.offer(stream.Peer{Slot: slot, Data: data}, maxPeerFrames) })
+		b.deliver(life.out.deliver)
 	}
 	return life.run(ctx)
 }
-
-// maxPeerFrames bounds the peers' frames that wait for the core, with the rest of its queue. What is more is lost: peers send again.
-const maxPeerFrames = 4096

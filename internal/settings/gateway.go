@@ -16,6 +16,8 @@ type Gateway struct {
 	Key          string `toml:"key"`
 	InsecureHTTP bool   `toml:"insecure_http"`
 	IssuerURL    string `toml:"issuer_url"`
+	PerAccount   int    `toml:"per_account"` // calls a minute; -1: any number
+	PerAddress   int    `toml:"per_address"` // requests a minute; -1: any number
 	Nodes        []Peer `toml:"nodes"`
 }
 
@@ -29,7 +31,7 @@ const maxNodes = 64
 
 // ReadGateway reads a gateway's file.
 func ReadGateway(path string) (*Gateway, error) {
-	g := &Gateway{Dir: ".", Listen: ":443"}
+	g := &Gateway{Dir: ".", Listen: ":443", PerAccount: 120, PerAddress: 600}
 	base, err := read(path, g)
 	if err != nil {
 		return nil, err
@@ -59,6 +61,11 @@ func (g *Gateway) check() error {
 	if g.IssuerURL != "" {
 		if u, err := url.Parse(g.IssuerURL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			return invalid("issuer_url: %q is no URL", g.IssuerURL)
+		}
+	}
+	for name, rate := range map[string]int{"per_account": g.PerAccount, "per_address": g.PerAddress} {
+		if rate == 0 || rate < -1 {
+			return invalid("%s must be 1 or more, or -1 for any number", name)
 		}
 	}
 	if len(g.Nodes) == 0 || len(g.Nodes) > maxNodes {

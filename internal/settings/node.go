@@ -5,6 +5,7 @@ package settings
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/coffer-backup/coffer/internal/token"
 	"github.com/coffer-backup/coffer/wire"
@@ -15,6 +16,14 @@ const (
 	CoreProcess   = "process"
 	CoreInProcess = "inprocess"
 )
+
+// DefaultCore keeps the core in a process of its own where the system can.
+func DefaultCore() string {
+	if runtime.GOOS == "windows" {
+		return CoreInProcess
+	}
+	return CoreProcess
+}
 
 // SealSoftware is the only sealer that there is yet.
 const SealSoftware = "software"
@@ -48,7 +57,7 @@ type Fleet struct {
 func defaultNode() *Node {
 	p := wire.DefaultPolicy()
 	return &Node{
-		Dir: ".", Listen: ":7434", Core: CoreProcess, Seal: SealSoftware,
+		Dir: ".", Listen: ":7434", Core: DefaultCore(), Seal: SealSoftware,
 		Fleet: Fleet{
 			Restart: p.Restart.String(), Partitions: p.Partitions, Budget: p.Budget,
 			Cooldown: milliseconds(p.CooldownMs), Grace: milliseconds(p.GraceMs), Provable: milliseconds(p.ProvableMs),
@@ -96,18 +105,19 @@ func (n *Node) check() error {
 	return n.Fleet.check()
 }
 
-var restarts = map[string]wire.Restart{
-	wire.RestartMajority.String(): wire.RestartMajority, wire.RestartTrustDisk.String(): wire.RestartTrustDisk,
+// ParseRestart reads the name of a restart policy.
+func ParseRestart(name string) (wire.Restart, error) {
+	for _, r := range []wire.Restart{wire.RestartMajority, wire.RestartCounter, wire.RestartTrustDisk} {
+		if r.String() == name {
+			return r, nil
+		}
+	}
+	return 0, invalid("%q is none of the restart policies majority, counter and trust-disk", name)
 }
 
 func (f *Fleet) check() error {
-	if f.Restart == wire.RestartCounter.String() {
-		return invalid("fleet.restart: %q needs a sealer that counts, and this version has none", f.Restart)
-	}
-	if _, known := restarts[f.Restart]; !known {
-		return invalid("fleet.restart: %q is neither %q nor %q", f.Restart, wire.RestartMajority, wire.RestartTrustDisk)
-	}
-	return nil
+	_, err := ParseRestart(f.Restart)
+	return err
 }
 
 // Policy reads the issuer's keys and returns the policy of a new fleet.
@@ -124,7 +134,10 @@ func (f *Fleet) Policy() (*wire.Policy, error) {
 		return nil, invalid("%s: %v", f.TokenKeys, err)
 	}
 	p := wire.DefaultPolicy()
-	p.Restart, p.Partitions, p.Budget = restarts[f.Restart], f.Partitions, f.Budget
+	if p.Restart, err = ParseRestart(f.Restart); err != nil {
+		return nil, err
+	}
+	p.Partitions, p.Budget = f.Partitions, f.Budget
 	p.CooldownMs, p.GraceMs, p.ProvableMs = f.Cooldown.milliseconds(), f.Grace.milliseconds(), f.Provable.milliseconds()
 	p.Issuer, p.CoreAudience, p.GatewayAudience = f.Issuer, f.CoreAudience, f.GatewayAudience
 	p.TokenKeys = PolicyKeys(keys)

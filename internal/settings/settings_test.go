@@ -112,8 +112,7 @@ func TestRefused(t *testing.T) {
 		"core = 'elsewhere'":                             "core",
 		"seal = 'tpm2'":                                  "not here yet",
 		"gateways = ['abcd']":                            "64 hexadecimal digits",
-		"[fleet]\nrestart = 'counter'":                   "needs a sealer that counts",
-		"[fleet]\nrestart = 'none'":                      "fleet.restart",
+		"[fleet]\nrestart = 'none'":                      "none of the restart policies",
 		"[fleet]\ncooldown = '-1s'":                      "cannot be negative",
 		"[fleet]\ncooldown = 60":                         "is no time like",
 		"[fleet]\nbudget = 300":                          "line 2",
@@ -142,6 +141,7 @@ func TestGatewayRefused(t *testing.T) {
 		"insecure_http = true\nlisten='127.0.0.1:80'\nissuer_url = 'x'" + node:  "issuer_url",
 		"insecure_http = true\nlisten='127.0.0.1:80'\n[[nodes]]\naddress='n:1'": "has no fingerprint",
 		"insecure_http = true\nlisten='127.0.0.1:80'\n[[nodes]]\nadress='n:1'":  "line 4: there is no setting nodes.adress",
+		"insecure_http = true\nlisten='127.0.0.1:80'\nper_address = 0" + node:   "per_address must be",
 		"certificate = 'c'\nkey = 'k'\nadmin = 'example.org:80'" + node:         "not a loopback address",
 	} {
 		_, err := ReadGateway(write(t, t.TempDir(), "gateway.toml", text))

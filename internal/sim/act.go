@@ -61,8 +61,24 @@ func (w *World) act(a Action) {
 		if len(m.images) > 0 {
 			m.clone(m.images[a.N%uint64(len(m.images))])
 		}
+	case CloneAll:
+		for _, m := range w.machines {
+			if len(m.images) > 0 {
+				m.clone(m.images[a.N%uint64(len(m.images))])
+			}
+		}
+	case Stop:
+		w.stop(m, a.N)
 	case StopAll:
-		w.stopAll(a.N)
+		for _, m := range w.machines {
+			w.stop(m, a.N)
+		}
+	case PowerCut:
+		for _, m := range w.machines {
+			w.restart(m, w.between(1, a.N), m.on)
+		}
+	case Depose:
+		w.depose(m, a)
 	case Leap:
 		w.leap(a.N)
 	case Cut:
@@ -129,14 +145,32 @@ func (m *machine) rewind(n uint64) {
 	}
 }
 
-// stopAll stops the whole fleet in good order, and starts it again.
-func (w *World) stopAll(ms uint64) {
-	for _, m := range w.machines {
-		for _, r := range m.running() {
-			r.give(core.Stop{})
-		}
-		m.stopping = true
-		w.after(500, func() { w.restart(m, ms, m.on) })
+// stop has a core stop in good order, and starts it again. The host keeps a copy of the disk as it is in between.
+func (w *World) stop(m *machine, ms uint64) {
+	if m.main == nil || m.stopping || w.schedule.Setup.Restart == wire.RestartMajority && w.schedule.Setup.Gentle && !w.quorumWithout(m) {
+		return
+	}
+	m.stopping = true
+	m.main.give(core.Stop{})
+	w.whenIdle(m.main, 30, func() {
+		m.off()
+		m.images = append(m.images, m.disk.image())
+		w.after(ms, func() {
+			if !w.calm {
+				m.on()
+			}
+		})
+	})
+}
+
+// whenIdle waits until a core that stops has done what it had begun, or does not get it done.
+func (w *World) whenIdle(r *replica, tries int, then func()) {
+	switch {
+	case r.dead || w.calm || w.failure != nil:
+	case r.core.Idle() || tries == 0:
+		then()
+	default:
+		w.after(tickMs, func() { w.whenIdle(r, tries-1, then) })
 	}
 }
 
@@ -153,6 +187,25 @@ func (w *World) leapStep() {
 	if w.now < w.leapEnd {
 		w.extra += tickMs * (leaping - 1)
 		w.after(tickMs, w.leapStep)
+	}
+}
+
+// depose has a leader go on for a while that does not know that it is none any more.
+func (w *World) depose(m *machine, a Action) {
+	if m.main == nil {
+		return
+	}
+	m.main.admin(core.Admin{Command: core.AdminTransfer, Slot: w.machines[a.Other].slot(), All: true}, func(core.Told) {})
+	for n := range w.machines {
+		w.net.cutFor(n, a.Node, a.N)
+	}
+	w.misled, w.misledEnd = m, w.now+a.N
+	for _, c := range w.clients { // something changes, and somebody looks, while there are two that take themselves for the leader
+		if c.thief {
+			w.after(w.between(300, 700), func() { c.perform(func(c *client) { c.status() }) })
+		} else {
+			w.after(w.between(50, 300), func() { c.perform((*client).wrong) })
+		}
 	}
 }
 

@@ -66,6 +66,9 @@ func (c *client) exchange(body wire.Body) (wire.Body, error) {
 
 // choose takes the replica that leads, as some host believes, or any.
 func (c *client) choose(p wire.Partition) *machine {
+	if c.w.now < c.w.misledEnd && c.random.IntN(2) == 0 {
+		return c.w.misled
+	}
 	any := c.w.machines[c.random.IntN(len(c.w.machines))]
 	if c.random.IntN(5) == 0 || any.main == nil {
 		return any

@@ -30,6 +30,11 @@ func (c *client) register(withProof bool) {
 	if !c.store(&new) {
 		return
 	}
+	if c.random.IntN(6) == 0 { // too early: it must be refused (INV-PENDING)
+		if s := c.status(); s != nil {
+			_, _ = c.guessAt(new.id, s.Serial+1, new.password)
+		}
+	}
 	confirm := &wire.RegisterConfirm{Registration: new.id, Manage: c.manage(new.key)}
 	if withProof && len(c.owned) > 0 {
 		old := c.manage(c.owned[len(c.owned)-1].key)

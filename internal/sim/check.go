@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"github.com/coffer-backup/coffer/internal/core"
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -45,7 +47,7 @@ func (r *replica) observe(o core.Observation) {
 
 // after looks at a core after each of its steps.
 func (c *checks) after(r *replica) {
-	c.w.fail("incarnation", c.incarnations.saw(viewOf(r.core)))
+	c.w.fail("incarnation", c.incarnations.saw(fmt.Sprint(r.m.info, " ", r.config), viewOf(r.core)))
 }
 
 // finish judges the whole run.

@@ -14,8 +14,8 @@ import (
 // fleet is founded under a policy that forbids it, and no two cores lead one partition in one term. And that every replica has the same
 // configuration at the same index.
 type incarnationCheck struct {
-	strict  bool // boots have no vote
-	leaders map[reign][8]byte
+	strict  bool             // boots have no vote
+	leaders map[reign]string // core that leads
 	users   map[seat][8]byte
 	configs map[place]core.Configured
 	newest  map[wire.Partition]core.Configured
@@ -34,7 +34,7 @@ type seat struct {
 
 func newIncarnationCheck(strict bool) *incarnationCheck {
 	return &incarnationCheck{
-		strict, map[reign][8]byte{}, map[seat][8]byte{}, map[place]core.Configured{}, map[wire.Partition]core.Configured{},
+		strict, map[reign]string{}, map[seat][8]byte{}, map[place]core.Configured{}, map[wire.Partition]core.Configured{},
 	}
 }
 
@@ -72,17 +72,17 @@ func (c *incarnationCheck) uses(o *core.Configured, who [8]byte) error {
 	return nil
 }
 
-// saw takes notice of what a core says of itself after a step.
-func (c *incarnationCheck) saw(v view) error {
+// saw takes notice of what a core, named by its start, says of itself after a step.
+func (c *incarnationCheck) saw(start string, v view) error {
 	for _, p := range v.parts {
 		if !p.leads {
 			continue
 		}
 		at := reign{p.partition, p.term}
-		if other, led := c.leaders[at]; led && other != v.incarnation {
-			return fmt.Errorf("two cores lead partition %d in term %d", p.partition, p.term)
+		if other, led := c.leaders[at]; led && other != start {
+			return fmt.Errorf("two cores lead partition %d in term %d: %s and %s", p.partition, p.term, other, start)
 		}
-		c.leaders[at] = v.incarnation
+		c.leaders[at] = start
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ package sim
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,12 +68,10 @@ func (s *sealer) newEpoch() core.NewEpoch {
 	return e
 }
 
-var errRetired = errors.New("sim: the sealer has no such key")
-
 func (s *sealer) unseal(keyID string, _, _ []byte) ([]byte, error) {
 	key, ok := s.keys[keyID]
 	if !ok {
-		return nil, errRetired
+		return nil, core.ErrNoKey
 	}
 	return bytes.Clone(key), nil
 }

@@ -28,8 +28,8 @@ var clientKinds = []weighted{
 }
 
 var hostKinds = []weighted{
-	{Crash, 6}, {Lie, 3}, {SlowDisk, 2}, {SetClock, 2}, {Pause, 3}, {Resend, 4}, {Leap, 1}, {StopAll, 1},
-	{Cut, 4}, {CutOneWay, 3}, {Starve, 2}, {Replay, 3}, {Transfer, 2}, {Image, 4}, {Rewind, 4}, {Clone, 3}, {Replace, 1}, {Remove, 1},
+	{Crash, 6}, {Lie, 3}, {SlowDisk, 2}, {SetClock, 2}, {Pause, 3}, {Resend, 4}, {Leap, 1}, {Stop, 3}, {StopAll, 1},
+	{Cut, 4}, {CutOneWay, 3}, {Starve, 2}, {Replay, 3}, {Transfer, 2}, {Image, 4}, {Rewind, 4}, {Clone, 3}, {CloneAll, 1}, {PowerCut, 3}, {Depose, 3}, {Replace, 1}, {Remove, 1},
 }
 
 // Generate makes the schedule of a seed. Each seed takes some of the faults only, each at a rate of its own: where all happen at once they
@@ -46,6 +46,9 @@ func Generate(seed uint64, allow func(*Setup)) *Schedule {
 			kinds = append(kinds, weighted{k.kind, k.weight * (1 + random.IntN(3))})
 		}
 	}
+	if s.Setup.Focus != 0 {
+		kinds = append(kinds, weighted{s.Setup.Focus, 40})
+	}
 	for range 20 + random.IntN(60) {
 		s.Actions = append(s.Actions, s.Setup.action(random, pick(random, kinds)))
 	}
@@ -53,13 +56,17 @@ func Generate(seed uint64, allow func(*Setup)) *Schedule {
 		s.Actions = append(s.Actions, Action{AtMs: uint64(random.IntN(2000)), Kind: Register, Other: n})
 	}
 	slices.SortStableFunc(s.Actions, func(a, b Action) int { return cmp.Compare(a.AtMs, b.AtMs) })
+	for i := range s.Actions {
+		s.Actions[i].Number = i
+	}
 	return s
 }
 
 func newSetup(random *rand.Rand) Setup {
 	s := Setup{
 		Restart: wire.RestartMajority, Replicas: 3, Partitions: 1 + uint16(random.IntN(3)), Budget: uint8(3 + random.IntN(5)),
-		RotateEntries: uint64(5 + random.IntN(60)), Accounts: 1 + random.IntN(3), EndMs: scheduleMs,
+		RotateEntries: uint64(5 + random.IntN(60)), Accounts: 1 + random.IntN(3),
+		StepBytes: []int{0, 1, 64, 1024}[random.IntN(4)], DiskMs: 1 << random.IntN(8), EndMs: scheduleMs,
 		Network: Network{DelayMs: 1 + uint64(random.IntN(60))},
 	}
 	switch random.IntN(8) {
@@ -67,8 +74,12 @@ func newSetup(random *rand.Rand) Setup {
 		s.Restart, s.Replicas = wire.RestartTrustDisk, 1
 	case 1, 2:
 		s.Restart = wire.RestartTrustDisk
-	case 3, 4, 5:
+	case 3:
 		s.Replicas = 5
+	case 4:
+		s.Replicas, s.Restart = 5, wire.RestartCounter
+	case 5:
+		s.Restart = wire.RestartCounter
 	}
 	s.Gentle = random.IntN(4) > 0
 	if random.IntN(2) == 0 {
@@ -84,11 +95,13 @@ func newSetup(random *rand.Rand) Setup {
 // that are set back, cloned or lie, and nobody can be replaced in a fleet of one.
 func (s *Setup) allows(k Kind) bool {
 	switch k {
-	case Image, Rewind, Clone, Lie:
-		return s.Restart != wire.RestartTrustDisk
+	case Image, Rewind, Clone, CloneAll, Lie:
+		return s.Restart != wire.RestartTrustDisk || s.Attacked
 	case StopAll:
-		return s.Restart == wire.RestartTrustDisk
-	case Cut, CutOneWay, Starve, Replay, Transfer, Replace, Remove:
+		return s.Restart != wire.RestartMajority
+	case PowerCut:
+		return s.Restart == wire.RestartTrustDisk || !s.Gentle
+	case Cut, CutOneWay, Starve, Replay, Transfer, Depose, Replace, Remove:
 		return s.Replicas > 1
 	}
 	return true
@@ -101,12 +114,12 @@ func (s *Setup) action(random *rand.Rand, k Kind) Action {
 		a.Node, a.Other = 0, random.IntN(s.Accounts)
 	}
 	switch k {
-	case Crash, Rewind, Cut, CutOneWay, Starve, Pause, SlowDisk, Lie, StopAll, Leap, Remove:
+	case Crash, Rewind, Cut, CutOneWay, Starve, Pause, SlowDisk, Lie, Stop, StopAll, PowerCut, Depose, Leap, Remove:
 		a.N = 100 << random.IntN(7) // up to 6.4 s
 	case SetClock:
 		a.N = leapMs + uint64(random.IntN(48*3600_000)) - 24*3600_000
 	}
-	if k == Rewind || k == Clone {
+	if k == Rewind || k == Clone || k == CloneAll {
 		a.N = uint64(random.IntN(8))
 	}
 	return a

@@ -23,10 +23,11 @@ type machine struct {
 	main     *replica   // nil: it is off
 	clones   []*replica // running beside it
 	boots    int
-	stopping bool // it was told to stop, and will be off
-	tainted  bool // something was done to its disk that may keep a core from starting
-	wiped    bool // it waits for a ticket to join with
-	retired  bool // another machine has its place
+	farewell [8]byte // the incarnation that stopped in good order, and that the next start from this disk may be
+	stopping bool    // it was told to stop, and will be off
+	tainted  bool    // something was done to its disk that may keep a core from starting
+	wiped    bool    // it waits for a ticket to join with
+	retired  bool    // another machine has its place
 }
 
 func (w *World) newMachine(node int) *machine {
@@ -42,7 +43,7 @@ func (m *machine) slot() core.Slot { return core.Slot(m.node + 1) }
 // config is what a core is started with: a seed of its own each time.
 func (m *machine) config(r *replica) core.Config {
 	m.boots++
-	c := core.Config{Tier: "software", RotateEntries: m.w.schedule.Setup.RotateEntries, RotateMs: 30_000, Observe: r.observe}
+	c := core.Config{Tier: "software", RotateEntries: m.w.schedule.Setup.RotateEntries, RotateMs: 30_000, StepBytes: m.w.schedule.Setup.StepBytes, Observe: r.observe}
 	copy(c.Seed[:], fmt.Sprint(m.info, " ", m.boots))
 	return c
 }
@@ -88,7 +89,10 @@ func (m *machine) boot(d *disk) *replica {
 	return m.started(d, func(r *replica) (*core.Core, []core.Effect, error) {
 		c, effects, err := load(m.config(r), d, m.sealer, []byte(m.info))
 		if err == nil {
-			m.sealer.keep(c.KeyIDs())
+			m.farewell = [8]byte{}
+			if !m.w.schedule.Setup.KeepsKeys {
+				m.sealer.keep(c.KeyIDs())
+			}
 			return c, effects, nil
 		}
 		if m.tainted {
@@ -106,6 +110,10 @@ func (m *machine) off() {
 		return
 	}
 	m.main.dead = true
+	m.farewell = [8]byte{}
+	if m.stopping && m.main.core.Idle() && m.w.schedule.Setup.Restart == wire.RestartCounter {
+		m.farewell = viewOf(m.main.core).incarnation
+	}
 	m.main, m.stopping = nil, false
 	m.disk.store(m.w.random.IntN(len(m.disk.queue) + 1))
 	m.disk.queue = nil
@@ -120,6 +128,7 @@ func (w *World) quorumWithout(off *machine) bool {
 	living := map[[8]byte]bool{}
 	for _, m := range slices.Concat(w.machines, w.old) {
 		if m != off {
+			living[m.farewell] = true
 			for _, r := range m.running() {
 				living[viewOf(r.core).incarnation] = true
 			}
@@ -144,6 +153,7 @@ func (m *machine) on() {
 func (m *machine) clone(image map[string][]byte) {
 	m.tainted = true
 	if r := m.boot(&disk{stored: maps.Clone(image)}); r != nil {
+		r.clone = true
 		m.clones = append(m.clones, r)
 		m.w.trace.count["clone"]++
 	}

@@ -20,8 +20,9 @@ type network struct {
 }
 
 type delivered struct {
-	from *machine
-	data []byte
+	from  *machine
+	clone bool // which of its cores sent it
+	data  []byte
 }
 
 func newNetwork(w *World) network {
@@ -51,23 +52,23 @@ func (n *network) send(r *replica, e core.Send) {
 		times = 2
 	}
 	for range times {
-		n.w.after(n.w.between(1, faults.DelayMs), func() { n.deliver(r.m, to, e.Data) })
+		n.w.after(n.w.between(1, faults.DelayMs), func() { n.deliver(delivered{r.m, r.clone, e.Data}, to) })
 	}
 }
 
 // toItself: a clone may be sent what its slot sends.
 func (n *network) toItself(r *replica) bool { return len(r.m.clones) > 0 }
 
-// deliver gives a message to the core of a machine; where it runs clones, to one of them or to all.
-func (n *network) deliver(from, to *machine, data []byte) {
-	kept := append(n.kept[to.node], delivered{from, data})
+// deliver gives a message to the core of a machine. Where clones run, a host sees to it that they mostly talk to clones: a fleet beside the fleet
+// is what an attacker wants.
+func (n *network) deliver(d delivered, to *machine) {
+	kept := append(n.kept[to.node], d)
 	n.kept[to.node] = kept[max(0, len(kept)-keptMessages):]
-	running := to.running()
-	if len(running) > 1 && n.w.chance(50) {
-		running = running[n.w.random.IntN(len(running)):][:1]
-	}
-	for _, r := range running {
-		r.give(core.Peer{Slot: r.slotOf(from), Data: bytes.Clone(data)})
+	apart := n.w.chance(70)
+	for _, r := range to.running() {
+		if !apart || r.clone == d.clone || len(to.clones) == 0 {
+			r.give(core.Peer{Slot: r.slotOf(d.from), Data: bytes.Clone(d.data)})
+		}
 	}
 }
 
@@ -76,7 +77,7 @@ func (n *network) replay(to *machine) {
 	kept := n.kept[to.node]
 	for range min(16, len(kept)) {
 		d := kept[n.w.random.IntN(len(kept))]
-		n.w.after(n.w.between(0, 200), func() { n.deliver(d.from, to, d.data) })
+		n.w.after(n.w.between(0, 200), func() { n.deliver(d, to) })
 	}
 }
 

@@ -20,6 +20,7 @@ type replica struct {
 	started  uint64
 	lastTick uint64 // by World.clock
 	dead     bool
+	clone    bool // it runs beside the machine's first core
 
 	pausedUntil, lyingUntil, slowUntil uint64
 	skewMs                             int64
@@ -133,6 +134,8 @@ func (r *replica) doFleet(e core.Effect) {
 			delete(r.told, e.ID)
 			f(e)
 		}
+	case core.Note:
+		r.w.trace.note("%d ms: machine %d notes: %s", r.w.now, r.m.node, e.Text)
 	default:
 		r.w.fail("world", fmt.Errorf("an unknown effect %T", e))
 	}
@@ -157,7 +160,7 @@ func (r *replica) persist(p core.Persist) {
 		r.w.trace.bytes("put", r.w.now, r.m.node, put.Value)
 	}
 	r.disk.queue = append(r.disk.queue, queued{persist: p})
-	ms := r.w.between(0, 5)
+	ms := r.w.between(0, r.w.schedule.Setup.DiskMs)
 	if r.w.now < r.slowUntil {
 		ms = r.w.between(100, 2000)
 	}

@@ -56,10 +56,21 @@ func (w *World) settle() {
 		m.wiped = true
 		w.invite(m)
 		w.run(w.now+settleMs, m.votes)
+		w.imageAll()
 	}
 	w.run(w.now+settleMs, w.allServe)
 	if w.failure == nil && !w.allServe() {
 		w.fail("liveness", fmt.Errorf("a new fleet does not come together: %v", w.whoServes()))
+	}
+	w.imageAll()
+}
+
+// imageAll has every host keep a copy of its disk, from before there is something to count.
+func (w *World) imageAll() {
+	for _, m := range w.machines {
+		if len(m.disk.stored) > 0 {
+			m.images = append(m.images, m.disk.image())
+		}
 	}
 }
 
@@ -132,7 +143,7 @@ func (w *World) finish() {
 
 // atLast is what each client does in the end: its account is readable, and the owner's password still opens what is left.
 func (c *client) atLast() {
-	for range 5 {
+	for range 12 {
 		s := c.status()
 		if c.w.lost {
 			return
@@ -144,6 +155,7 @@ func (c *client) atLast() {
 		if c.thief || target(s, func(id wire.RegistrationID) bool { return c.own(id) != nil }) == nil || c.recover() {
 			return
 		}
+		c.sleep(5_000) // it may be locked yet
 	}
 	c.w.fail("liveness", fmt.Errorf("%s cannot recover from the healed fleet", c.name))
 }

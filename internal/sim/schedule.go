@@ -23,8 +23,13 @@ type Setup struct {
 	Partitions    uint16
 	Budget        uint8
 	RotateEntries uint64
+	StepBytes     int    // of a core's rotations and snapshots; 0: as in production
+	DiskMs        uint64 // that a write takes at most
 	Accounts      int
 	Network       Network
+	Attacked      bool   // the host does to disks what trust-disk gives up the protection against
+	KeepsKeys     bool   // the runner forgets to have the sealer destroy what a boot must not leave
+	Focus         Kind   // what happens often; 0: nothing in particular
 	Gentle        bool   // the host does not end the majority that a policy lives by, so that the fleet must serve in the end
 	EndMs         uint64 // when the last action is over
 }
@@ -37,11 +42,12 @@ type Network struct {
 
 // Action is one thing that happens at a time. What Node, Other and N are is told with each Kind.
 type Action struct {
-	AtMs  uint64
-	Kind  Kind
-	Node  int    // of machines, from 0
-	Other int    // another machine; for clients: the account
-	N     uint64 // a duration in ms, a number of an image, ...
+	Number int // of its place in the schedule that the seed makes
+	AtMs   uint64
+	Kind   Kind
+	Node   int    // of machines, from 0
+	Other  int    // another machine; for clients: the account
+	N      uint64 // a duration in ms, a number of an image, ...
 }
 
 // Kind is what an action does.
@@ -52,7 +58,10 @@ const (
 	Crash     Kind = iota + 1 // Node loses what is not synced, and starts again after N ms
 	Image                     // the host keeps a copy of Node's disk
 	Rewind                    // Node crashes and starts from its image number N
-	Clone                     // a second core of Node starts from its image number N, beside the first
+	Clone                     // a second core of Node starts from its image number N, beside the first if that runs
+	PowerCut                  // all machines crash at once, and start again within N ms
+	Depose                    // Node's leaderships go to Other, and for N ms Node hears nothing of it, and clients ask it all the same
+	CloneAll                  // the same on every machine, from images of one age: a fleet beside the fleet
 	Lie                       // for N ms Node says Durable at once and stores only later
 	SlowDisk                  // for N ms Node's disk is slow
 	SetClock                  // Node's time of day goes N-leapMs ms forward
@@ -65,7 +74,8 @@ const (
 	Transfer                  // the operator hands Node's leaderships to Other's slot
 	Replace                   // the operator gives Node's slot to a new machine
 	Remove                    // the operator takes Node's slot out, and invites a new machine for it after N ms
-	StopAll                   // every machine stops in good order, and starts again after N ms
+	Stop                      // Node stops in good order, and starts again after N ms
+	StopAll                   // every machine does
 	Leap                      // for N ms time runs twenty times as fast
 )
 
@@ -87,9 +97,9 @@ const (
 )
 
 var kindNames = map[Kind]string{
-	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
+	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", CloneAll: "clone all", PowerCut: "power cut", Depose: "depose", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
 	Cut: "cut", CutOneWay: "cut one way", Starve: "starve", Pause: "pause", Replay: "replay", Resend: "resend", Transfer: "transfer",
-	Replace: "replace", Remove: "remove", StopAll: "stop all", Leap: "leap",
+	Replace: "replace", Remove: "remove", Stop: "stop", StopAll: "stop all", Leap: "leap",
 	Register: "register", Change: "change", Wrong: "wrong", Right: "right", Again: "again", Ask: "ask", Delete: "delete", Drop: "drop",
 	ThiefRegisters: "thief registers", ThiefGuesses: "thief guesses", ThiefProves: "thief proves", ThiefRepeats: "thief repeats",
 	ThiefDeletes: "thief deletes",

@@ -37,6 +37,8 @@ type World struct {
 	tokens     *issuer
 	clients    []*client // of each account the owner and a thief
 	sent       [][]byte  // clients' requests, for replays
+	misled     *machine  // that clients take for the leader until misledEnd
+	misledEnd  uint64
 	current    func() (struct{}, bool)
 	stops      []func()
 
