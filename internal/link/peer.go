@@ -22,7 +22,8 @@ type peer struct {
 	here chan struct{} // holds a token when the peer has shown that it is there
 
 	mu    sync.Mutex
-	conn  *conn // nil while there is none
+	conn  *conn    // nil while there is none
+	first [][]byte // what a new connection is to begin with
 	heard time.Time
 }
 
@@ -44,12 +45,21 @@ func (p *peer) isHere() {
 	}
 }
 
+// What waits for a connection: a core that starts says hello before there is one, and says it again only after a while.
+const (
+	maxFirst      = 16
+	maxFirstBytes = 16 << 10 // each
+)
+
 // send queues bytes, or loses them.
 func (p *peer) send(data []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conn != nil {
+	switch {
+	case p.conn != nil:
 		p.conn.put(frameData, data)
+	case len(p.first) < maxFirst && len(data) <= maxFirstBytes:
+		p.first = append(p.first, data)
 	}
 }
 
@@ -59,10 +69,17 @@ func (p *peer) hear() {
 	p.heard = time.Now()
 }
 
+// set has a connection used; nil after an attempt that failed, and then what waits is forgotten: by the next one it is old.
 func (p *peer) set(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conn = c
+	if c != nil {
+		for _, data := range p.first {
+			c.put(frameData, data)
+		}
+	}
+	p.first = nil
 }
 
 func (p *peer) state() PeerState {
@@ -100,6 +117,7 @@ func (p *peer) run(ctx context.Context, n *Network) {
 func (p *peer) connect(ctx context.Context, n *Network) (connected bool, err error) {
 	raw, err := dial(ctx, n.config.Identity, p.node.Info, forPeers, &n.traffic)
 	if err != nil {
+		p.set(nil)
 		return false, err
 	}
 	c := newConn(raw)
