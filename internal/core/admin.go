@@ -76,10 +76,12 @@ func (c *Core) adminChange(in Admin) (ch *change, ticket []byte, refusal string)
 	return nil, nil, "unknown command"
 }
 
+// newTicket makes a ticket, with this core and as many others to ask as have room.
 func (c *Core) newTicket(s Slot) *joinTicket {
 	t := &joinTicket{fleet: c.identity.fleet, slot: s, secret: c.entropy.bytes32(), key: c.identity.join.private.PublicKey().Bytes()}
+	t.members = []Member{{c.place.slot, c.host}}
 	for _, o := range c.parts[0].group.slots {
-		if o.number != s {
+		if room := MaxTicket - len(t.encode()); o.number != s && o.number != c.place.slot && len(o.host)+4 <= room {
 			t.members = append(t.members, Member{o.number, o.host})
 		}
 	}

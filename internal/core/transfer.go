@@ -206,19 +206,20 @@ func (p *partition) takeChunk(l *link, body cryptobyte.String) error {
 
 // read takes whole parts out of the buffer.
 func (in *incoming) read(p *partition) bool {
+	rest := cryptobyte.String(in.buffer)
 	for {
-		s := cryptobyte.String(in.buffer)
+		s := rest
 		var number uint16
 		var size uint32
 		if in.message != nil && !s.ReadUint16(&number) || !s.ReadUint32(&size) {
-			return true
+			break
 		}
 		if size > maxBucket || int(number) >= len(in.ledger.list) {
 			return false
 		}
 		var part []byte
 		if uint64(size) > uint64(len(s)) || !s.ReadBytes(&part, int(size)) {
-			return true
+			break
 		}
 		if in.message == nil {
 			in.message = new(raftpb.Message)
@@ -233,8 +234,10 @@ func (in *incoming) read(p *partition) bool {
 			b.dirty = true
 			in.ledger.count += uint64(len(b.accounts))
 		}
-		in.buffer = append([]byte(nil), s...)
+		rest = s
 	}
+	in.buffer = append(in.buffer[:0], rest...)
+	return true
 }
 
 // received gives raft a snapshot that is complete. Raft takes it, or is ahead of it.
