@@ -47,7 +47,7 @@ type joinTicket struct {
 const (
 	joinTicketV1 = 1
 	inviteMs     = 24 * 3600_000
-	joinAgainMs  = 500
+	joinAgainMs  = 200
 	maxAsked     = 16
 )
 

@@ -384,10 +384,10 @@ func (c *Core) seek(n Slot) {
 
 // want asks the other side to be admitted, wherever it leads.
 func (c *Core) want(l *link) {
-	if c.elapsed-l.wanted < wantMs {
+	if l.wanted != 0 && c.elapsed-l.wanted < wantMs {
 		return
 	}
-	l.wanted = c.elapsed
+	l.wanted = max(c.elapsed, 1)
 	quiet := true
 	for _, p := range c.parts {
 		if p.node == nil || p.bootsTrusted() {

@@ -210,6 +210,11 @@ var rules = []rule{{
 	against: "measures coffer as its users run it, from outside",
 	ours:    []string{"internal/chatgen"},
 }, {
+	folder:  "bench/fleet",
+	against: "measures a fleet as its operators run it, from outside",
+	ours:    []string{"internal/operator"},
+	others:  []string{"golang.org/x/sync"},
+}, {
 	folder:  "cmd",
 	against: "nobody: the user's own machine, where everything comes together",
 	ours:    []string{any},
