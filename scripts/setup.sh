@@ -13,7 +13,7 @@ if ! command -v go >/dev/null; then
 fi
 
 case "${1:-}" in # commands, each of the name of its Debian package
-test) needs="swtpm" ;;
+test) needs="gcc spin swtpm" ;; # spin makes C, and gcc a checker of it
 race) needs="gcc swtpm" ;;
 bench) needs="tar zstd restic" ;;
 *)
