@@ -14,7 +14,7 @@ fi
 
 case "${1:-}" in # commands, each of the name of its Debian package
 test) needs="gcc spin swtpm" ;; # spin makes C, and gcc a checker of it
-race) needs="gcc swtpm" ;;
+race) needs="gcc spin swtpm" ;;
 bench) needs="tar zstd restic" ;;
 *)
 	echo "usage: scripts/setup.sh test|race|bench" >&2
