@@ -120,6 +120,12 @@ var rules = []rule{{
 	others:  []string{"github.com/google/go-tpm/tpm2"},
 	deny:    []string{"net/http", "os/exec"},
 }, {
+	folder:  "seal/pkcs11",
+	against: "who has the disk and not the token; the token's own library, which runs beside us, is the operator's choice",
+	ours:    []string{"seal"},
+	others:  []string{"github.com/miekg/pkcs11"},
+	deny:    []string{"net", "os/exec"},
+}, {
 	folder:  "vault",
 	against: "the host's process, which must not hold what the core's does",
 	ours:    []string{"internal/core/runner", "internal/core/stream", "internal/link", "internal/replica", "seal", "wire"},
@@ -242,8 +248,8 @@ func (p pkg) folder() string {
 
 func TestImports(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, goos := range []string{"linux", "darwin", "windows"} {
-		for _, p := range list(t, goos) {
+	for _, system := range []struct{ goos, cgo string }{{"linux", "0"}, {"linux", "1"}, {"darwin", "0"}, {"windows", "0"}} {
+		for _, p := range list(t, system.goos, system.cgo) {
 			seen[p.folder()] = true
 			r := ruleFor(p)
 			if r == nil {
@@ -251,7 +257,7 @@ func TestImports(t *testing.T) {
 				continue
 			}
 			for _, refused := range r.refuses(p) {
-				t.Errorf("%s (%s): %s\n\tagainst: %s", p.ImportPath, goos, refused, r.against)
+				t.Errorf("%s (%s): %s\n\tagainst: %s", p.ImportPath, system.goos, refused, r.against)
 			}
 		}
 	}
@@ -333,12 +339,12 @@ func standard(path string) bool {
 	return !strings.Contains(host, ".")
 }
 
-// list returns the module's packages as goos would build them, without their tests.
-func list(t *testing.T, goos string) (pkgs []pkg) {
+// list returns the module's packages as they would be built, without their tests.
+func list(t *testing.T, goos, cgo string) (pkgs []pkg) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps", "./...")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED="+cgo)
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%w: %s", err, exit.Stderr)
