@@ -36,7 +36,7 @@ type Config struct {
 	Token, Serial string
 
 	// PIN returns the user's PIN. It is asked for when the token is opened, and again when it has to be opened anew after
-	// a failure. Its bytes are wiped.
+	// a failure. Its bytes are wiped. It is part of a call, so a person is better asked before.
 	PIN func() ([]byte, error)
 
 	// Timeout is how long a call waits for the token; 0 is DefaultTimeout. A call that has reached the token cannot be

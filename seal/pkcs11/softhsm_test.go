@@ -119,6 +119,13 @@ func (c *counted) GenerateKey(s pkcs11.SessionHandle, m []*pkcs11.Mechanism, tem
 	return c.cryptoki.GenerateKey(s, m, template)
 }
 
+func (c *counted) GetAttributeValue(s pkcs11.SessionHandle, o pkcs11.ObjectHandle, a []*pkcs11.Attribute) ([]*pkcs11.Attribute, error) {
+	if err := c.step("GetAttributeValue"); err != nil {
+		return nil, err
+	}
+	return c.cryptoki.GetAttributeValue(s, o, a)
+}
+
 func (c *counted) DestroyObject(s pkcs11.SessionHandle, key pkcs11.ObjectHandle) error {
 	if err := c.step("DestroyObject"); err != nil {
 		return err
