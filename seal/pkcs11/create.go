@@ -44,7 +44,7 @@ func begin(ctx context.Context, config Config, through func(cryptoki) cryptoki,
 	if err != nil {
 		return nil, in(config, err)
 	}
-	s := &Sealer{turn: make(chan struct{}, 1), config: config, through: through, files: files}
+	s := &Sealer{turn: make(chan struct{}, 1), config: config, through: through, files: files, owner: newOwner()}
 	_, err = await(ctx, s, nil, func() (none struct{}, err error) {
 		if err := s.wasRefused(); err != nil {
 			return none, err
@@ -90,8 +90,8 @@ func (s *Sealer) create() error {
 		l.close()
 		return err
 	}
-	s.anchor, s.link = a, l
-	return nil
+	s.anchor = a
+	return s.adopt(l)
 }
 
 // hang writes the anchor down before it is in the token, and makes it count when it is there and works.
@@ -103,7 +103,7 @@ func (s *Sealer) hang(l *link, a *anchor) error {
 	if err := l.generate(anchorLabel); err != nil {
 		return err
 	}
-	if err := l.check(); err != nil {
+	if err := l.prove(); err != nil {
 		return err
 	}
 	return s.rename(anchorNew, anchorName)
@@ -114,16 +114,22 @@ func (s *Sealer) remove() (err error) {
 	if s.anchor, err = s.readAnchor(anchorName); err != nil {
 		return err
 	}
-	if s.anchor != nil {
-		// A token that shows no anchor may be hiding the keys, too.
-		if err := s.connect(); err != nil {
-			return err
-		}
-		if err := s.rename(anchorName, anchorNew); err != nil {
-			return err
-		}
+	if s.anchor == nil {
+		return s.settle()
 	}
-	return s.settle()
+	// A token that shows nothing of ours may be hiding the keys, too.
+	if err := s.connect(); err != nil {
+		return err
+	}
+	if err := s.rename(anchorName, anchorNew); err != nil {
+		return err
+	}
+	if n, err := s.link.empty(); err != nil {
+		return err
+	} else if n == 0 {
+		return ErrUnavailable
+	}
+	return s.forget()
 }
 
 // settle removes from the token and the folder what an interrupted Create or Remove has left.
@@ -137,21 +143,14 @@ func (s *Sealer) settle() error {
 		return err
 	}
 	defer l.close()
-	labels, err := l.labels()
-	if err != nil {
+	if _, err := l.empty(); err != nil {
 		return err
 	}
-	for _, label := range labels {
-		if label == anchorLabel {
-			continue // the last one, for it vouches for the others
-		}
-		if err := l.destroy(label); err != nil {
-			return err
-		}
-	}
-	if err := l.destroy(anchorLabel); err != nil {
-		return err
-	}
+	return s.forget()
+}
+
+// forget removes the last trace of an anchor.
+func (s *Sealer) forget() error {
 	if err := s.files.Remove(anchorNew); err != nil {
 		return err
 	}

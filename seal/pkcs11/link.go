@@ -19,6 +19,7 @@ type link struct {
 	session pkcs11.SessionHandle
 	serial  string // of the token
 	name    []byte // of our objects: their CKA_ID
+	owner   string // label of the object that says that this sealer is the last one that was opened
 	release func()
 }
 
@@ -28,7 +29,7 @@ func (s *Sealer) dial(a *anchor) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{p: s.through(m.context), name: a.Name, release: m.release}
+	l := &link{p: s.through(m.context), name: a.Name, owner: s.owner, release: m.release}
 	if err := l.connect(&s.config, a.Serial); err != nil {
 		m.release()
 		return nil, s.remember(err)
@@ -108,23 +109,6 @@ func (l *link) login(ask func() ([]byte, error)) error {
 		return nil
 	}
 	return explain(err)
-}
-
-// check says whether the token is the one with the anchor, and does AES-GCM.
-func (l *link) check() error {
-	found, err := l.find(anchorLabel)
-	switch {
-	case err != nil:
-		return err
-	case len(found) == 0:
-		return ErrCleared
-	}
-	bound := bind(anchorLabel, nil)
-	sealed, err := l.encrypt(found[0], []byte(domain), bound)
-	if err == nil {
-		_, err = l.decryptOnce(found[0], sealed, bound)
-	}
-	return err
 }
 
 // close ends the session. A token that is gone has ended it already.

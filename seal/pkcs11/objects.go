@@ -16,8 +16,11 @@ import (
 	"github.com/coffer-backup/coffer/seal"
 )
 
-// anchorLabel is that of the object that stays as long as the folder does. No key's id looks like it.
-const anchorLabel = "coffer anchor"
+// Labels of objects that are no keys of the contract. No key's id looks like one.
+const (
+	anchorLabel = "coffer anchor" // stays as long as the folder does
+	ownerPrefix = "coffer owner " // of one life of a sealer
+)
 
 // Sealed bytes are the version, the nonce, the ciphertext and its tag.
 const (
@@ -88,18 +91,13 @@ func (l *link) inspect(key pkcs11.ObjectHandle) error {
 }
 
 // find returns the objects of that label. A token that was pulled out may show an empty list without a word, so an
-// absence counts only if the anchor is there to be seen.
+// absence counts only if something of ours is there to be seen.
 func (l *link) find(label string) ([]pkcs11.ObjectHandle, error) {
 	found, err := l.list(pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
-	if err != nil || len(found) > 0 || label == anchorLabel {
-		return found, err
+	if err == nil && len(found) == 0 {
+		err = l.vouch()
 	}
-	if anchors, err := l.find(anchorLabel); err != nil {
-		return nil, err
-	} else if len(anchors) == 0 {
-		return nil, ErrCleared
-	}
-	return nil, nil
+	return found, err
 }
 
 func (l *link) list(more ...*pkcs11.Attribute) (found []pkcs11.ObjectHandle, err error) {
@@ -207,7 +205,7 @@ func (l *link) destroy(label string) error {
 	return err
 }
 
-// labels of all our objects, the anchor's among them.
+// labels of all our objects, the anchor and the owner among them.
 func (l *link) labels() (labels []string, err error) {
 	found, err := l.list()
 	if err != nil {

@@ -8,7 +8,9 @@
 //
 // It trusts the token, its PKCS#11 module (a library that runs inside this process), the operating system, and whoever can
 // read this process's memory. It does not take silence for an answer: that a key is absent, or destroyed, it says only if the
-// token shows, at that moment, the object that Create has put there (the anchor). It refuses a token other than the one of
+// token shows, after that, the object that this sealer has put there when it was opened (the owner). The next one that opens a copy of
+// the folder, on whatever machine, destroys that object first. So of several copies one at most is told that a key that it has seen
+// is gone, and a key can be used and destroyed exactly once. It refuses a token other than the one of
 // Create, a folder that others can read or that is in use, and it never gives a token a PIN again that the token has refused.
 //
 // The library that it uses needs cgo. A binary built without it has this package, too, and says so in each call with [ErrNoCgo].
@@ -63,6 +65,9 @@ var (
 
 	// ErrCleared means that it is the right token, and it has forgotten the keys.
 	ErrCleared = fmt.Errorf("the token no longer has these keys: it was initialised anew, or set back, or somebody destroyed them: %w", seal.ErrNoKey)
+
+	// ErrOvertaken means that a copy of the folder was opened after this sealer was. What is at the token belongs to that one now.
+	ErrOvertaken = fmt.Errorf("a copy of this folder has taken the token's keys over: %w", seal.ErrInUse)
 
 	// ErrPIN means that the token refused the PIN. It was tried once, and is not tried again until an operator says so.
 	ErrPIN = errors.New("the token refused the PIN; it was tried once, and tokens lock themselves after a few")

@@ -100,7 +100,7 @@ func TestNodesShareAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	opens(t, s, id, sealed)
-	if hsm.objects() != 2 { // the anchor and the key
+	if hsm.objects() != 3 { // the anchor, the owner and the key
 		t.Errorf("%d objects", hsm.objects())
 	}
 	if _, err := Open(t.Context(), theirs); !errors.Is(err, ErrUnfinished) {
@@ -191,7 +191,7 @@ func TestDestroyed(t *testing.T) {
 	if err := s.Destroy(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if hsm.objects() != 1 {
+	if hsm.objects() != 2 {
 		t.Errorf("%d objects", hsm.objects())
 	}
 	s.Close()

@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/coffer-backup/coffer/seal"
 	"github.com/coffer-backup/coffer/seal/internal/folder"
@@ -27,7 +26,9 @@ type Sealer struct {
 	files   *folder.Folder
 	anchor  *anchor
 
-	link    *link // nil after a failure, until the next call
+	owner   string // label of this sealer's own object at the token
+	owns    bool   // it was made
+	link    *link  // nil after a failure, until the next call
 	closed  bool
 	refused error // by the token, for good: a PIN is not tried twice
 }
@@ -100,15 +101,18 @@ func (s *Sealer) Destroy(ctx context.Context, id seal.KeyID) error {
 func (s *Sealer) Keys(ctx context.Context) ([]seal.KeyID, error) {
 	return call(ctx, s, nil, func(l *link) (ids []seal.KeyID, err error) {
 		labels, err := l.labels()
-		if err == nil && !slices.Contains(labels, anchorLabel) {
-			err = ErrCleared // or a token that is away, and shows nothing
+		if err == nil {
+			err = l.vouch() // for the keys that are not there
+		}
+		if err != nil {
+			return nil, err
 		}
 		for _, label := range labels {
 			if id, parsing := seal.ParseKeyID(label); parsing == nil {
 				ids = append(ids, id)
 			}
 		}
-		return ids, err
+		return ids, nil
 	})
 }
 
@@ -214,7 +218,7 @@ func use[T any](s *Sealer, do func(*link) (T, error)) (value T, err error) {
 
 // answered means that the token works, and this is its answer.
 func answered(err error) bool {
-	return (errors.Is(err, seal.ErrNoKey) && !errors.Is(err, ErrCleared)) || errors.Is(err, seal.ErrTampered)
+	return errors.Is(err, seal.ErrNoKey) && !errors.Is(err, ErrCleared) || errors.Is(err, seal.ErrTampered) || errors.Is(err, ErrOvertaken)
 }
 
 // connect makes the session that the next calls use.
@@ -223,10 +227,23 @@ func (s *Sealer) connect() error {
 	if err != nil {
 		return err
 	}
-	if err := l.check(); err != nil {
+	return s.adopt(l)
+}
+
+// adopt takes over in the first session, and in later ones looks whether somebody else did.
+func (s *Sealer) adopt(l *link) (err error) {
+	if s.owns {
+		err = l.vouch()
+	} else {
+		err = l.takeOver()
+	}
+	if err == nil {
+		err = l.prove()
+	}
+	if err != nil {
 		l.close()
 		return err
 	}
-	s.link = l
+	s.owns, s.link = true, l
 	return nil
 }
