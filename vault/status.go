@@ -43,8 +43,18 @@ type Status struct {
 	Epoch     uint64 `json:"epoch"` // of the key that seals the log: 1 more with every snapshot
 	DiskBytes uint64 `json:"disk_bytes"`
 
+	Since Counts `json:"since"` // this node was started
+
 	Partitions []Partition `json:"partitions"`
 	Peers      []Peer      `json:"peers"`
+}
+
+// Counts only grow.
+type Counts struct {
+	DiskSyncs   uint64 `json:"disk_syncs"`
+	DiskWritten uint64 `json:"disk_written_bytes"` // by compactions, too
+	PeerBytes   uint64 `json:"peer_sent_bytes"`    // to the other nodes, TLS included
+	PeerWrites  uint64 `json:"peer_sent_writes"`
 }
 
 // Partition is one Raft group as this node sees it.
@@ -94,10 +104,12 @@ func (v *Vault) Status() Status {
 		Slot: Slot(f.Slot), Incarnation: hex.EncodeToString(f.Incarnation[:]), Serving: f.Serving && f.Founded,
 		Accounts: f.Accounts, Epoch: f.Epoch, DiskBytes: v.replica.DiskBytes(), Partitions: []Partition{}, Peers: v.host.peers(),
 	}
+	s.Since.DiskSyncs, s.Since.DiskWritten = v.replica.Disk()
 	for n, p := range f.Partitions {
 		s.Partitions = append(s.Partitions, partition(uint16(n), p))
 	}
 	if v.host.network != nil {
+		s.Since.PeerBytes, s.Since.PeerWrites = v.host.network.Sent()
 		s.Address, s.Certificate = v.host.info.Address, hex.EncodeToString(v.host.info.Fingerprint[:])
 	}
 	if encoded, err := v.Descriptor(context.Background()); err == nil {

@@ -39,6 +39,17 @@ var figures = map[string]struct {
 	}},
 }
 
+// counts are figures that only grow while the node runs.
+var counts = map[string]struct {
+	help string
+	of   func(*vault.Counts) uint64
+}{
+	"disk_syncs_total":         {"Files that were synced.", func(c *vault.Counts) uint64 { return c.DiskSyncs }},
+	"disk_written_bytes_total": {"Bytes written to the store's files.", func(c *vault.Counts) uint64 { return c.DiskWritten }},
+	"peer_sent_bytes_total":    {"Bytes sent to the other nodes, TLS included.", func(c *vault.Counts) uint64 { return c.PeerBytes }},
+	"peer_sent_writes_total":   {"Writes in which these were sent.", func(c *vault.Counts) uint64 { return c.PeerWrites }},
+}
+
 func truth(b bool) uint64 {
 	if b {
 		return 1
@@ -60,6 +71,12 @@ func vaultRegistry(status func() vault.Status) *prometheus.Registry {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "coffer_vault_" + name, Help: figure.help}, func() float64 {
 			s := status()
 			return float64(figure.of(&s))
+		}))
+	}
+	for name, count := range counts {
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "coffer_vault_" + name, Help: count.help}, func() float64 {
+			s := status()
+			return float64(count.of(&s.Since))
 		}))
 	}
 	return registry

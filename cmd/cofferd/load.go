@@ -121,9 +121,9 @@ func (l *load) measure(ctx context.Context) (*report, error) {
 	return l.report(s, prepared, l.target.cpu().since(before)), nil
 }
 
-// prepare registers every account, as a device would, where that is not what is measured.
+// prepare logs every account in where that takes long, and registers it, as a device would, where that is not what is measured.
 func (l *load) prepare(ctx context.Context) error {
-	if l.Mix == mixRegister {
+	if l.Mix == mixRegister && l.Dev {
 		return nil
 	}
 	var next atomic.Int64
@@ -131,6 +131,9 @@ func (l *load) prepare(ctx context.Context) error {
 		for n := int(next.Add(1)) - 1; n < l.Accounts; n = int(next.Add(1)) - 1 {
 			if err := w.take(ctx, n); err != nil {
 				return err
+			}
+			if l.Mix == mixRegister {
+				continue
 			}
 			if err := w.registerForReal(ctx); err != nil {
 				return fmt.Errorf("registering the accounts: %w", err)

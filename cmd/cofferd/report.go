@@ -24,7 +24,8 @@ type report struct {
 	P99            float64        `json:"p99_ms"`
 	P999           float64        `json:"p999_ms"`
 	Max            float64        `json:"max_ms"`
-	Missed         int64          `json:"missed"` // were to begin, and no worker was free until the end; their waiting is in the quantiles
+	Gap            float64        `json:"longest_gap_ms"` // in which no operation was done
+	Missed         int64          `json:"missed"`         // were to begin, and no worker was free until the end; their waiting is in the quantiles
 	Failed         int            `json:"failed"`
 	Failures       map[string]int `json:"failures,omitempty"`
 	ClientCPU      float64        `json:"client_cpu_ms,omitempty"` // of each operation; failed ones and logins are in it
@@ -53,6 +54,7 @@ func (l *load) report(s *schedule, prepared time.Duration, spent cpu) *report {
 		all.add(waited)
 	})
 	r.P50, r.P99, r.P999, r.Max = all.quantile(50), all.quantile(99), all.quantile(99.9), all.quantile(100)
+	r.Gap = s.gap.Seconds() * 1000
 	each := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(max(r.Operations, 1)) }
 	r.ClientCPU, r.HostCPU, r.CoreCPU = each(spent.client), each(spent.host), each(spent.core)
 	if l.target.child != nil {
@@ -86,8 +88,8 @@ func (r *report) write(a *app, asJSON bool) error {
 		return enc.Encode(r)
 	}
 	_, err := fmt.Fprintf(a.out, "%s: %d operations in %.1f s, %.1f a second, by %d workers on %d accounts\n"+
-		"p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, at most %.2f ms\n",
-		r.Mix, r.Operations, r.Seconds, r.PerSecond, r.Workers, r.Accounts, r.P50, r.P99, r.P999, r.Max)
+		"p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, at most %.2f ms; the longest time without an answer %.2f ms\n",
+		r.Mix, r.Operations, r.Seconds, r.PerSecond, r.Workers, r.Accounts, r.P50, r.P99, r.P999, r.Max, r.Gap)
 	if r.ClientCPU > 0 {
 		fmt.Fprintf(a.out, "CPU of an operation: client %.2f ms", r.ClientCPU)
 		if r.HostCPU > 0 {

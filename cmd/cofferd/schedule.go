@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,10 +14,23 @@ type schedule struct {
 	start, end time.Time
 	interval   time.Duration // 0: whenever a worker is free
 	taken      atomic.Int64
+
+	mu   sync.Mutex
+	last time.Time     // an operation was done
+	gap  time.Duration // the longest without one
+}
+
+// done notes that an operation was done now.
+func (s *schedule) done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.gap, s.last = max(s.gap, now.Sub(s.last)), now
 }
 
 func newSchedule(duration time.Duration, rate float64) *schedule {
-	s := &schedule{start: time.Now()}
+	now := time.Now()
+	s := &schedule{start: now, last: now}
 	s.end = s.start.Add(duration)
 	if rate > 0 {
 		s.interval = max(time.Duration(float64(time.Second)/rate), 1)

@@ -107,6 +107,7 @@ func (w *worker) measure(ctx context.Context, s *schedule) error {
 			continue
 		}
 		w.times.add(time.Since(begin))
+		s.done()
 	}
 }
 

@@ -4,6 +4,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 
@@ -75,10 +76,12 @@ func (c *Core) adminChange(in Admin) (ch *change, ticket []byte, refusal string)
 	return nil, nil, "unknown command"
 }
 
+// newTicket makes a ticket, with this core and as many others to ask as have room.
 func (c *Core) newTicket(s Slot) *joinTicket {
 	t := &joinTicket{fleet: c.identity.fleet, slot: s, secret: c.entropy.bytes32(), key: c.identity.join.private.PublicKey().Bytes()}
+	t.members = []Member{{c.place.slot, c.host}}
 	for _, o := range c.parts[0].group.slots {
-		if o.number != s {
+		if room := MaxTicket - len(t.encode()); o.number != s && o.number != c.place.slot && len(o.host)+4 <= room {
 			t.members = append(t.members, Member{o.number, o.host})
 		}
 	}
@@ -186,15 +189,28 @@ type PartitionStats struct {
 	Lag                                  uint64 // entries that the slowest voter is behind, at the leader
 }
 
+// News returns a number that grows whenever a partition has other members, or another leader: Stats is worth looking at then.
+func (c *Core) News() uint64 { return c.news }
+
+// Serving is Stats's, at less cost.
+func (c *Core) Serving() bool {
+	return len(c.parts) > 0 && !slices.ContainsFunc(c.parts, func(p *partition) bool { return !p.serving() })
+}
+
+// serving tells whether this replica takes part, and a leader is known, that takes requests if it is this one.
+func (p *partition) serving() bool {
+	leader := p.group.slotOf(p.leader)
+	return p.node != nil && leader != 0 && (leader != p.c.place.slot || p.ready)
+}
+
 // Stats returns the counts of this moment.
 func (c *Core) Stats() Stats {
-	s := Stats{Slot: c.place.slot, Epoch: c.epoch.number, Serving: len(c.parts) > 0, Founded: len(c.parts) > 0}
+	s := Stats{Slot: c.place.slot, Epoch: c.epoch.number, Serving: c.Serving(), Founded: len(c.parts) > 0}
 	copy(s.Incarnation[:], c.place.incarnation[:])
 	for _, p := range c.parts {
 		k := p.stats()
 		s.Partitions = append(s.Partitions, k)
 		s.Accounts += p.ledger.count
-		s.Serving = s.Serving && k.Role != RoleNone && k.Leader != 0 && (k.Leader != c.place.slot || p.ready)
 		s.Founded = s.Founded && p.group.founded
 	}
 	return s

@@ -82,7 +82,7 @@ func newCore(config Config, host []byte) *Core {
 		config.RotateMs = defaultRotateMs
 	}
 	c := &Core{config: config, entropy: newEntropy(config.Seed), host: host[:min(len(host), MaxHostInfo)], requests: map[uint64]*request{},
-		admins: map[uint64]admin{}, sessions: sessions{byAccount: map[wire.AccountID]*session{}}}
+		admins: map[uint64]admin{}, peers: peers{answered: map[Slot]int{}}, sessions: sessions{byAccount: map[wire.AccountID]*session{}}}
 	c.incarnation = c.entropy.uint64()
 	c.loginSecret = c.entropy.bytes32()
 	return c

@@ -104,6 +104,7 @@ type Core struct {
 	sweepPart   int // the partition that is swept next
 
 	told    []Member // that the host was told last
+	news    uint64   // changes of the groups and of who leads them
 	effects []Effect
 }
 

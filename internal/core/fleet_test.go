@@ -13,15 +13,20 @@ import (
 
 // fleet is some hosts with a network between them that delivers everything in its order, after a tick.
 type fleet struct {
-	t     testing.TB
-	hosts []*host // by slot, from 1 on; nil: down
-	mail  []mail
-	lost  func(from, to Slot) bool // nil: nothing is
+	t      testing.TB
+	hosts  []*host // by slot, from 1 on; nil: down
+	mail   []mail
+	moved  []*host                  // up, at addresses that are not known: FirstStranger and so on
+	unruly func()                   // delivers instead
+	lost   func(from, to Slot) bool // nil: nothing is
+	now    mail                     // that is being delivered
+	double bool                     // what is delivered comes twice, the second time last
 }
 
 type mail struct {
 	from, to Slot
 	data     []byte
+	again    bool // it is the second of two
 }
 
 // newFleet makes a fleet of so many replicas, and waits until all of them vote.
@@ -38,7 +43,7 @@ func newFleet(t testing.TB, n int, change func(*host)) *fleet {
 
 func (f *fleet) attach(h *host, s Slot) {
 	h.slot = s
-	h.onSend = func(e Send) { f.mail = append(f.mail, mail{s, e.Slot, e.Data}) }
+	h.onSend = func(e Send) { f.mail = append(f.mail, mail{from: s, to: e.Slot, data: e.Data}) }
 }
 
 // invite has the leader make a ticket.
@@ -86,10 +91,32 @@ func (f *fleet) live() (live []*host) {
 	return live
 }
 
+// move has a slot's host go on at an address that nobody knows.
+func (f *fleet) move(s Slot) *host {
+	h := f.hosts[s]
+	f.hosts[s] = nil
+	f.moved = append(f.moved, h)
+	f.attach(h, s)
+	from := FirstStranger + Slot(len(f.moved)) - 1
+	h.onSend = func(e Send) { f.mail = append(f.mail, mail{from: from, to: e.Slot, data: e.Data}) }
+	return h
+}
+
+// at returns who is reached at an address, nil if nobody is.
+func (f *fleet) at(s Slot) *host {
+	switch {
+	case s >= FirstStranger && int(s-FirstStranger) < len(f.moved):
+		return f.moved[s-FirstStranger]
+	case int(s) < len(f.hosts):
+		return f.hosts[s]
+	}
+	return nil
+}
+
 // pass lets time pass everywhere, 100 ms at a time.
 func (f *fleet) pass(ms int) {
 	for ; ms > 0; ms -= 100 {
-		for _, h := range f.live() {
+		for _, h := range append(f.live(), f.moved...) {
 			h.now += 100
 			h.step(Tick{h.now, 100})
 		}
@@ -99,13 +126,20 @@ func (f *fleet) pass(ms int) {
 
 // deliver brings all mail, and what is written in answer to it, up to a bound.
 func (f *fleet) deliver() {
+	if f.unruly != nil {
+		f.unruly()
+		return
+	}
 	for n := 0; len(f.mail) > 0 && n < 100_000; n++ {
 		m := f.mail[0]
-		f.mail = f.mail[1:]
-		if int(m.to) >= len(f.hosts) || f.hosts[m.to] == nil || f.hosts[m.to].dead || f.lost != nil && f.lost(m.from, m.to) {
-			continue
+		f.mail, f.now = f.mail[1:], m
+		if f.double && !m.again {
+			m.again = true
+			f.mail = append(f.mail, m)
 		}
-		f.hosts[m.to].step(Peer{m.from, m.data})
+		if to := f.at(m.to); to != nil && (f.lost == nil || !f.lost(m.from, m.to)) {
+			to.step(Peer{m.from, m.data})
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ type handshakeID [handshakeIDSize]byte
 // handshake is one that waits for the other side: at the initiator for Accept, at the responder for Finish.
 type handshake struct {
 	id      handshakeID
-	to      Slot // the initiator's goal
+	to      Slot // the initiator's goal; at the responder the host that the Hello came from
 	private hpke.PrivateKey
 	hello   []byte
 	at      uint64 // elapsed
@@ -170,9 +170,18 @@ func (c *Core) trusts(n *introduction) bool {
 	if !n.check(&c.identity) || n.incarnation == c.place.incarnation {
 		return false
 	}
-	known := c.slot(n.slot)
-	if known == nil {
-		return n.serial > c.parts[0].applied // it may have joined after what this core knows; else it was removed
-	}
-	return n.serial >= known.serial
+	return c.current(n.slot, n.serial) || n.serial > c.parts[0].applied || c.memberOf(n.slot, n.serial)
+}
+
+// current tells whether a slot has the holder of that serial, or an older one: it may have got another after what this core knows. Else the slot was removed, or replaced.
+func (c *Core) current(n Slot, serial uint64) bool {
+	known := c.slot(n)
+	return known != nil && serial >= known.serial
+}
+
+// memberOf tells whether a slot's holder of that serial is still a member of a partition. Its vote may be needed to take it out.
+func (c *Core) memberOf(n Slot, serial uint64) bool {
+	return slices.ContainsFunc(c.parts, func(p *partition) bool {
+		return slices.ContainsFunc(p.group.members, func(m member) bool { return m.slot == n && m.serial == serial })
+	})
 }

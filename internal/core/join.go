@@ -47,7 +47,7 @@ type joinTicket struct {
 const (
 	joinTicketV1 = 1
 	inviteMs     = 24 * 3600_000
-	joinAgainMs  = 500
+	joinAgainMs  = 200
 	maxAsked     = 16
 )
 
@@ -152,7 +152,7 @@ func joinInfo(fleet wire.FleetID) []byte { return append([]byte(wire.DomainJoin)
 func (c *Core) takeJoin(in Peer) {
 	const head = 2 + handshakeIDSize
 	p := c.parts[0]
-	if c.peers.answered++; c.peers.answered > maxAnswered || !p.ready || len(in.Data) < head+shareEnc {
+	if !p.ready || len(in.Data) < head+shareEnc || !c.peers.mayAnswer(in.Slot) {
 		return
 	}
 	recipient, err := hpke.NewRecipient(in.Data[head:head+shareEnc], c.identity.join.private, kdf, aead, joinInfo(c.identity.fleet))
@@ -177,7 +177,7 @@ func (c *Core) takeJoin(in Peer) {
 		return
 	}
 	for _, v := range p.group.invites {
-		if v.slot == m.slot && subtle.ConstantTimeCompare(v.ticket[:], m.ticket[:]) == 1 && c.elapsed >= p.proposed.until {
+		if v.slot == m.slot && v.expires > p.now && subtle.ConstantTimeCompare(v.ticket[:], m.ticket[:]) == 1 && c.elapsed >= p.proposed.until {
 			p.proposed.until = c.elapsed + proposeMs // it asks again, and finds that it has the slot
 			_ = p.proposeChange(0, m)
 		}

@@ -25,7 +25,7 @@ type link struct {
 	heard          uint64      // elapsed at the last frame
 	reading        wire.UnixMs // the other side's, then
 	queue          []byte      // items for the next frame
-	told           bool        // what this host tells of itself
+	told           uint64      // elapsed from which on what its host tells of itself is proposed again
 	wanted         uint64      // elapsed when this core last asked to be admitted
 }
 

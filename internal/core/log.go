@@ -19,9 +19,10 @@ func (h hardState) raft() *raftpb.HardState {
 // unsynced is what waits for a Persist to be durable. Whatever depends on that durability is in here and nowhere else, and
 // only the matching Durable takes it out.
 type unsynced struct {
-	seq  uint64
-	log  *appended // or nil
-	then func()    // or nil
+	seq   uint64
+	log   *appended   // or nil
+	after []*appended // of any partition, that need nothing stored but what was handed out before
+	then  func()      // or nil
 }
 
 // appended is what raft wanted stored of a partition.
@@ -57,10 +58,24 @@ func (c *Core) durable(seq uint64) error {
 			return err
 		}
 	}
+	for _, a := range u.after {
+		if err := a.stored(); err != nil {
+			return err
+		}
+	}
 	if u.then != nil {
 		u.then()
 	}
 	return nil
+}
+
+// afterWrites lets go of a at once if all that was handed out is durable, or else with the last of it.
+func (c *Core) afterWrites(a *appended) {
+	if n := len(c.unsynced); n > 0 {
+		c.unsynced[n-1].after = append(c.unsynced[n-1].after, a)
+	} else if err := a.stored(); err != nil {
+		panic("core: " + err.Error()) // raft asked for it
+	}
 }
 
 // stored takes what is durable into raft's view, and sends what waited for that.
@@ -88,8 +103,9 @@ func (p *partition) respond(responses []*raftpb.Message) error {
 	return nil
 }
 
-// append hands entries and raft's state out for storage. A message that nobody waits for
-// only moves the commit index: that is stored with the next one, because it can be found out again.
+// append hands entries, and raft's term and vote, out for storage. A message that only moves the commit index costs no write: that is
+// stored with the next one, because it can be found out again. Who waits for such a message waits for the writes before it. But while the fleet is
+// founded each is stored: a boot must know that it was.
 func (p *partition) append(m *raftpb.Message) {
 	if p.install != nil {
 		p.held = append(p.held, m)
@@ -105,7 +121,13 @@ func (p *partition) append(m *raftpb.Message) {
 	if len(m.GetResponses()) == 0 && len(m.GetEntries()) == 0 {
 		return
 	}
-	p.c.persist(p.logRecords(m.GetEntries()), unsynced{log: &appended{p, p.storage, m.GetEntries(), p.hard, m.GetResponses()}})
+	a := &appended{p, p.storage, m.GetEntries(), p.hard, m.GetResponses()}
+	if len(a.entries) == 0 && p.hard.term == p.handed.term && p.hard.vote == p.handed.vote && !p.bootsTrusted() {
+		p.c.afterWrites(a)
+		return
+	}
+	p.handed = p.hard
+	p.c.persist(p.logRecords(a.entries), unsynced{log: a})
 }
 
 // logRecords seals entries, and raft's state with the new last index.

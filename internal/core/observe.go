@@ -55,8 +55,9 @@ func (c *Core) observe(o Observation) {
 	}
 }
 
-// observeGroup shows who is in a partition's group.
+// observeGroup shows who is in a partition's group, after a change.
 func (p *partition) observeGroup() {
+	p.c.news++
 	if p.c.config.Observe == nil {
 		return
 	}

@@ -42,6 +42,7 @@ type partition struct {
 	stoppedHard hardState       // raft's state as it was loaded
 	lastIndex   uint64          // of the last entry handed out for storage
 	hard        hardState
+	handed      hardState // as it was last handed out for storage with entries, or loaded
 
 	reads   []read // that wait for an index to be applied
 	sweepAt int
@@ -94,6 +95,7 @@ func (p *partition) start(base, term uint64, log []*raftpb.Entry) error {
 	if err != nil {
 		return err
 	}
+	p.handed = p.hard
 	p.observeGroup()
 	if v := p.group.conf.GetVoters(); len(v) == 1 && v[0] == p.id {
 		return p.node.Campaign()
@@ -141,6 +143,7 @@ func (p *partition) softState(s *raft.SoftState) {
 		p.outgoing = nil
 		p.c.refuseAll(p)
 	}
+	p.c.news++
 	if p.leader != s.Lead {
 		p.leader = s.Lead
 		p.tellLeader()
@@ -168,6 +171,7 @@ func (p *partition) becomeReady(term uint64) {
 			p.now = p.clock
 		}
 		p.proposed = proposed{}
+		p.c.news++
 	}
 }
 

@@ -17,18 +17,19 @@ import (
 type peers struct {
 	links      []*link
 	handshakes []*handshake
-	answered   int // handshakes since the last tick
+	answered   map[Slot]int // handshakes and requests to join since the last tick: of each host, and under 0 of all
 }
 
 const (
-	maxLinks      = 4    // with one slot: a clone must not push the original out at once
-	maxAnswered   = 64   // handshakes in one tick
-	maxHandshakes = 256  // that wait
-	handshakeMs   = 5000 // after which one is forgotten
-	helloMs       = 1000 // between two attempts at a slot
-	silentMs      = 4000 // without a frame, after which another session is tried
-	forgetMs      = 60_000
-	wantMs        = 500
+	maxLinks    = 4    // with one slot: a clone must not push the original out at once
+	maxAnswered = 64   // handshakes and requests to join in one tick,
+	maxOfHost   = 8    // of one host, as which all strangers together count
+	maxAccepted = 8    // handshakes of one host that wait for their end
+	handshakeMs = 5000 // after which one is forgotten
+	helloMs     = 1000 // between two attempts at a slot
+	silentMs    = 4000 // without a frame, after which another session is tried
+	forgetMs    = 60_000
+	wantMs      = 500
 )
 
 // What a frame carries.
@@ -69,20 +70,45 @@ func (c *Core) peer(in Peer) error {
 }
 
 func (c *Core) takeHello(in Peer) {
-	if c.peers.answered++; c.peers.answered > maxAnswered || len(c.peers.handshakes) >= maxHandshakes {
+	if !c.peers.mayAnswer(in.Slot) {
 		return
 	}
 	if h, answer, ok := c.accept(in.Data); ok {
-		c.peers.handshakes = append(c.peers.handshakes, h)
+		h.to = sender(in.Slot)
+		c.peers.accept(h)
 		c.emit(Send{in.Slot, answer})
 	}
 }
 
+// sender is who is counted for what comes from a host: all strangers are one.
+func sender(s Slot) Slot { return min(s, FirstStranger) }
+
+// mayAnswer counts what costs public-key work, so that one host, whatever it sends, neither takes all of this core's time nor the others' turn.
+func (p *peers) mayAnswer(from Slot) bool {
+	if from = sender(from); p.answered[0] >= maxAnswered || p.answered[from] >= maxOfHost {
+		return false
+	}
+	p.answered[0]++
+	p.answered[from]++
+	return true
+}
+
+// accept takes in a handshake that waits for its end. Of one host the oldest goes when there are too many.
+func (p *peers) accept(h *handshake) {
+	of := func(o *handshake) bool { return o.accepted != nil && o.to == h.to }
+	if n := len(slices.DeleteFunc(slices.Clone(p.handshakes), func(o *handshake) bool { return !of(o) })); n >= maxAccepted {
+		oldest := slices.IndexFunc(p.handshakes, of)
+		p.handshakes = slices.Delete(p.handshakes, oldest, oldest+1)
+	}
+	p.handshakes = append(p.handshakes, h)
+}
+
 func (c *Core) takeAccept(in Peer, id handshakeID) {
-	h := c.peers.handshake(id, false)
-	if h == nil {
+	i := slices.IndexFunc(c.peers.handshakes, func(h *handshake) bool { return h.id == id && h.accepted == nil })
+	if i < 0 {
 		return
 	}
+	h := c.peers.handshakes[i]
 	if l, answer, ok := c.finish(h, in.Data); ok {
 		c.peers.end(h)
 		c.emit(Send{in.Slot, answer})
@@ -92,20 +118,14 @@ func (c *Core) takeAccept(in Peer, id handshakeID) {
 }
 
 func (c *Core) takeFinish(in Peer, id handshakeID) {
-	if h := c.peers.handshake(id, true); h != nil && h.finished(in.Data) {
-		c.peers.end(h)
-		h.accepted.via = in.Slot
-		c.peers.add(c, h.accepted)
-	}
-}
-
-func (p *peers) handshake(id handshakeID, accepted bool) *handshake {
-	for _, h := range p.handshakes {
-		if h.id == id && (h.accepted != nil) == accepted {
-			return h
+	for _, h := range c.peers.handshakes { // a Hello that came twice was answered twice, and either answer may have been taken
+		if h.id == id && h.accepted != nil && h.finished(in.Data) {
+			c.peers.end(h)
+			h.accepted.via = in.Slot
+			c.peers.add(c, h.accepted)
+			return
 		}
 	}
-	return nil
 }
 
 func (p *peers) end(h *handshake) {
@@ -184,7 +204,7 @@ func (p *partition) speaksFor(l *link, m *member) bool {
 	if l.slot != m.slot || l.serial != m.serial {
 		return false
 	}
-	return l.incarnation == m.incarnation || !ruleBootHasNoVote || !ruleCurrentSession || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
+	return l.incarnation == m.incarnation || !ruleBootHasNoVote || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
 }
 
 // send gives a message of raft's to a peer.
@@ -210,15 +230,21 @@ func (p *partition) put(l *link, kind uint8, body []byte) {
 	l.put(kind, append(append(head, p.world[:]...), body...))
 }
 
-// flush seals what is queued for the peers. A slot that this core does not know of yet is reached by the way that it came: after a boot
-// from an old snapshot the leader may be one, and must hear of this core all the same.
+// flush seals what is queued for the peers. Who has a slot that this core does not know of yet, or that another has now, is reached by the way that it came:
+// after a boot from an old snapshot the leader may be one, and must hear of this core all the same. And so is who comes from a host that no slot is known of: the
+// slot's host may have moved.
 func (p *peers) flush(c *Core) {
 	for _, l := range p.links {
-		to := l.slot
-		if len(c.parts) > 0 && c.slot(to) == nil {
-			to = l.via
-		}
-		l.frames(c.reading, func(data []byte) { c.emit(Send{to, data}) })
+		s := c.slot(l.slot)
+		known := s != nil && s.serial == l.serial
+		l.frames(c.reading, func(data []byte) {
+			if known {
+				c.emit(Send{l.slot, data})
+			}
+			if !known || l.via >= FirstStranger {
+				c.emit(Send{l.via, data})
+			}
+		})
 	}
 }
 
@@ -322,7 +348,7 @@ func (p *partition) adopt(w world, id uint64) error {
 // tickPeers seeks sessions with all slots, forgets what is over, and asks to be admitted.
 func (c *Core) tickPeers() {
 	ps := &c.peers
-	ps.answered = 0
+	clear(ps.answered)
 	ps.handshakes = slices.DeleteFunc(ps.handshakes, func(h *handshake) bool { return c.elapsed-h.at > handshakeMs })
 	ps.links = slices.DeleteFunc(ps.links, func(l *link) bool { return c.elapsed-l.heard > forgetMs })
 	c.tickJoin()
@@ -350,7 +376,7 @@ func (c *Core) seek(n Slot) {
 			return
 		}
 	}
-	if h, err := c.hello(n); err == nil && len(c.peers.handshakes) < maxHandshakes {
+	if h, err := c.hello(n); err == nil {
 		c.peers.handshakes = append(c.peers.handshakes, h)
 		c.emit(Send{n, h.hello})
 	}
@@ -358,10 +384,10 @@ func (c *Core) seek(n Slot) {
 
 // want asks the other side to be admitted, wherever it leads.
 func (c *Core) want(l *link) {
-	if c.elapsed-l.wanted < wantMs {
+	if l.wanted != 0 && c.elapsed-l.wanted < wantMs {
 		return
 	}
-	l.wanted = c.elapsed
+	l.wanted = max(c.elapsed, 1)
 	quiet := true
 	for _, p := range c.parts {
 		if p.node == nil || p.bootsTrusted() {

@@ -102,16 +102,12 @@ func (p *partition) nextConfChange() *raftpb.ConfChange {
 		m := &p.group.members[i]
 		voter, learner := p.group.voter(m.id), p.group.learner(m.id)
 		switch successor := p.successor(m); {
-		case p.gone(m) && m.id == p.id:
-			p.handOver(&status) // a leader does not take itself out
-		case p.gone(m), !voter && successor != nil:
+		case !voter && (p.gone(m) || successor != nil):
 			return confChange(raftpb.ConfChangeRemoveNode, m.id)
-		case ruleRemoveFirst && voter && successor != nil && p.isReady(&status, successor.id):
+		case voter && (p.gone(m) || ruleRemoveFirst && successor != nil && p.isReady(&status, successor.id)):
 			if m.id == p.id {
-				p.handOver(&status)
-				continue
-			}
-			if p.quorumWithout(&status, m.id) {
+				p.handOver(&status) // a leader does not take itself out
+			} else if p.quorumWithout(&status, m.id) {
 				return confChange(raftpb.ConfChangeRemoveNode, m.id)
 			}
 		case !voter && !learner:
@@ -269,10 +265,11 @@ func (p *partition) applyConfChange(e *raftpb.Entry) error {
 func (c *Core) hostChanged(l *link, host []byte) {
 	p := c.parts[0]
 	s := p.group.slot(l.slot)
-	if !p.ready || s == nil || s.serial != l.serial || len(host) > MaxHostInfo || string(s.host) == string(host) || l.told {
+	if !p.ready || s == nil || s.serial != l.serial || len(host) > MaxHostInfo || string(s.host) == string(host) || p.placeOf(l) == nil || c.elapsed < l.told {
 		return
 	}
-	l.told = p.proposeChange(0, &change{kind: changeHost, slot: l.slot, serial: l.serial, host: host}) == nil
+	l.told = c.elapsed + proposeMs
+	_ = p.proposeChange(0, &change{kind: changeHost, slot: l.slot, serial: l.serial, host: host})
 }
 
 // ownHost does the same for this core's own host, when it leads.

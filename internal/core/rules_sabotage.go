@@ -11,20 +11,19 @@ import (
 
 // As in rules.go; here each can be left out.
 var (
-	ruleCommitFirst    = true
-	ruleDurableFirst   = true
-	ruleBootHasNoVote  = true
-	ruleRemoveFirst    = true
-	ruleFoundedAnew    = true
-	ruleAskMajority    = true
-	ruleMarkInstalled  = true
-	ruleCurrentSession = true
+	ruleCommitFirst   = true
+	ruleDurableFirst  = true
+	ruleBootHasNoVote = true
+	ruleRemoveFirst   = true
+	ruleFoundedAnew   = true
+	ruleAskMajority   = true
+	ruleMarkInstalled = true
 )
 
 var rulesByName = map[string]*bool{
 	"commit first": &ruleCommitFirst, "durable first": &ruleDurableFirst,
 	"boot has no vote": &ruleBootHasNoVote, "remove first": &ruleRemoveFirst, "founded anew": &ruleFoundedAnew,
-	"ask majority": &ruleAskMajority, "mark installed": &ruleMarkInstalled, "current session": &ruleCurrentSession,
+	"ask majority": &ruleAskMajority, "mark installed": &ruleMarkInstalled,
 }
 
 // Break leaves a rule out, and gives it back with mend.

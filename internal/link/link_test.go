@@ -140,6 +140,24 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestFirstWords: what is sent before there is a connection begins it, so that a core that starts need not say hello twice.
+func TestFirstWords(t *testing.T) {
+	a, b := newNode(t, 1), newNode(t, 2)
+	b.network.SetPeers([]Node{{1, a.info}})
+	a.network.SetPeers([]Node{{2, b.info}})
+	for n := range maxFirst {
+		a.network.Send(2, []byte{byte(n)})
+	}
+	for n := range maxFirst {
+		if d := <-b.got; d.slot != 1 || !bytes.Equal(d.data, []byte{byte(n)}) {
+			t.Fatalf("message %d: %+v", n, d)
+		}
+	}
+	if sent, writes := a.network.Sent(); sent == 0 || writes == 0 {
+		t.Errorf("%d bytes in %d writes", sent, writes)
+	}
+}
+
 // TestPinned: a node with another certificate than the one that is pinned gets nothing, and says nothing.
 func TestPinned(t *testing.T) {
 	a, b, c := newNode(t, 1), newNode(t, 2), newNode(t, 3)
@@ -148,7 +166,7 @@ func TestPinned(t *testing.T) {
 	a.network.SetPeers([]Node{{2, wrong}, {3, c.info}})
 	c.network.SetPeers([]Node{{1, a.info}})
 	arrives(t, a, 3, c, delivery{1, []byte("x")}) // so a dials
-	if _, err := dial(t.Context(), a.identity, wrong, forPeers); !errors.Is(err, errPinned) {
+	if _, err := dial(t.Context(), a.identity, wrong, forPeers, nil); !errors.Is(err, errPinned) {
 		t.Errorf("dial: %v", err)
 	}
 	a.network.Send(2, []byte("x"))
@@ -191,7 +209,7 @@ func TestStrangers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := dial(t.Context(), identity, a.info, forPeers)
+		raw, err := dial(t.Context(), identity, a.info, forPeers, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +335,7 @@ func TestUnknownGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := dial(t.Context(), stranger, a.info, forGateways)
+	raw, err := dial(t.Context(), stranger, a.info, forGateways, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

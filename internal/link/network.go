@@ -47,6 +47,8 @@ type Network struct {
 	config Config
 	log    *slog.Logger
 
+	traffic traffic
+
 	mu        sync.Mutex
 	own       Node
 	peers     map[uint16]*peer

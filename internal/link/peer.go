@@ -22,7 +22,8 @@ type peer struct {
 	here chan struct{} // holds a token when the peer has shown that it is there
 
 	mu    sync.Mutex
-	conn  *conn // nil while there is none
+	conn  *conn    // nil while there is none
+	first [][]byte // what a new connection is to begin with
 	heard time.Time
 }
 
@@ -44,12 +45,21 @@ func (p *peer) isHere() {
 	}
 }
 
+// What waits for a connection: a core that starts says hello before there is one, and says it again only after a while.
+const (
+	maxFirst      = 16
+	maxFirstBytes = 16 << 10 // each
+)
+
 // send queues bytes, or loses them.
 func (p *peer) send(data []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conn != nil {
+	switch {
+	case p.conn != nil:
 		p.conn.put(frameData, data)
+	case len(p.first) < maxFirst && len(data) <= maxFirstBytes:
+		p.first = append(p.first, data)
 	}
 }
 
@@ -59,10 +69,17 @@ func (p *peer) hear() {
 	p.heard = time.Now()
 }
 
+// set has a connection used; nil after an attempt that failed, and then what waits is forgotten: by the next one it is old.
 func (p *peer) set(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conn = c
+	if c != nil {
+		for _, data := range p.first {
+			c.put(frameData, data)
+		}
+	}
+	p.first = nil
 }
 
 func (p *peer) state() PeerState {
@@ -98,8 +115,9 @@ func (p *peer) run(ctx context.Context, n *Network) {
 }
 
 func (p *peer) connect(ctx context.Context, n *Network) (connected bool, err error) {
-	raw, err := dial(ctx, n.config.Identity, p.node.Info, forPeers)
+	raw, err := dial(ctx, n.config.Identity, p.node.Info, forPeers, &n.traffic)
 	if err != nil {
+		p.set(nil)
 		return false, err
 	}
 	c := newConn(raw)
@@ -131,12 +149,19 @@ func (p *peer) connect(ctx context.Context, n *Network) (connected bool, err err
 var errEnded = errors.New("link: the connection ended")
 
 // dial connects to a node that has the certificate that is pinned.
-func dial(ctx context.Context, own *Identity, to Info, protocol string) (net.Conn, error) {
+// traffic, if it is not nil, counts what is written.
+func dial(ctx context.Context, own *Identity, to Info, protocol string, traffic *traffic) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	dialer := &tls.Dialer{
-		NetDialer: &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}},
-		Config:    own.client(to.Fingerprint, protocol),
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}}
+	raw, err := dialer.DialContext(ctx, "tcp", to.Address)
+	if err != nil {
+		return nil, err
 	}
-	return dialer.DialContext(ctx, "tcp", to.Address)
+	c := tls.Client(counted{raw, traffic}, own.client(to.Fingerprint, protocol))
+	if err := c.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return c, nil
 }

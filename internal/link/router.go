@@ -238,7 +238,7 @@ func (n *node) run(ctx context.Context, r *Router) {
 }
 
 func (n *node) connect(ctx context.Context, r *Router) (connected bool, err error) {
-	raw, err := dial(ctx, r.own, n.info, forGateways)
+	raw, err := dial(ctx, r.own, n.info, forGateways, nil)
 	if err != nil {
 		return false, err
 	}

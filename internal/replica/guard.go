@@ -43,16 +43,19 @@ type guardedFile struct {
 func (f guardedFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	f.health.mustDo(err)
+	f.health.written.Add(uint64(n))
 	return n, nil
 }
 
 func (f guardedFile) Sync() error {
 	f.health.mustDo(f.File.Sync())
+	f.health.syncs.Add(1)
 	return nil
 }
 
 func (f guardedFile) SyncData() error {
 	f.health.mustDo(f.File.SyncData())
+	f.health.syncs.Add(1)
 	return nil
 }
 

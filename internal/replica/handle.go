@@ -56,6 +56,11 @@ func (r *Replica) Failure() error {
 // Stats returns the last figures of the core, zeros before the first.
 func (r *Replica) Stats() stream.Stats { return *r.stats.Load() }
 
+// Disk returns how often files were synced since Open, and how many bytes were written, by Pebble's own work, too.
+func (r *Replica) Disk() (syncs, written uint64) {
+	return r.store.syncs.Load(), r.store.written.Load()
+}
+
 // DiskBytes returns how many bytes of the disk the store takes, 0 after it failed
 // or was closed.
 func (r *Replica) DiskBytes() uint64 { return r.store.diskBytes() }

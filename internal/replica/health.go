@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// health remembers the store's first failure. It is Pebble's logger as well, because
+// health remembers the store's first failure, and counts what reached the disk. It is Pebble's logger as well, because
 // Pebble reports a failed fsync of its log there, by Fatalf, and counts on the
 // process to end; if Fatalf returned, the commit would look like a success.
 type health struct {
@@ -20,6 +21,8 @@ type health struct {
 	once   sync.Once
 	ended  chan struct{} // closed by the first failure
 	reason error         // set before ended is closed
+
+	syncs, written atomic.Uint64 // of files; bytes
 }
 
 func newHealth(dir string, logger *slog.Logger) *health {

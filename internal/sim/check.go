@@ -47,7 +47,7 @@ func (r *replica) observe(o core.Observation) {
 
 // after looks at a core after each of its steps.
 func (c *checks) after(r *replica) {
-	c.w.fail("incarnation", c.incarnations.saw(fmt.Sprint(r.m.info, " ", r.config), viewOf(r.core)))
+	c.w.fail("incarnation", c.incarnations.saw(fmt.Sprint(r.m.info, " ", r.number), viewOf(r.core)))
 }
 
 // finish judges the whole run.

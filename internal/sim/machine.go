@@ -57,7 +57,7 @@ func (m *machine) started(d *disk, start func(r *replica) (*core.Core, []core.Ef
 			return err
 		}
 		r.core, r.lastTick, r.started = c, m.w.clock(), m.w.now
-		r.config = m.boots
+		r.number = m.boots
 		r.do(effects)
 		return nil
 	})
@@ -66,6 +66,7 @@ func (m *machine) started(d *disk, start func(r *replica) (*core.Core, []core.Ef
 	}
 	m.w.trace.note("%d ms: machine %d (%s) starts core %d", m.w.now, m.node, m.info, m.boots)
 	m.w.after(m.w.between(1, tickMs), r.tick)
+	m.w.after(0, m.w.noteLoss) // it may have come without its place
 	return r
 }
 
@@ -95,6 +96,8 @@ func (m *machine) boot(d *disk) *replica {
 			}
 			return c, effects, nil
 		}
+		m.farewell = [8]byte{}
+		m.w.after(0, m.w.noteLoss)
 		if m.tainted {
 			m.w.trace.note("%d ms: machine %d cannot start: %v", m.w.now, m.node, err)
 			m.w.trace.count["refused to start"]++
@@ -117,8 +120,11 @@ func (m *machine) off() {
 	m.main, m.stopping = nil, false
 	m.disk.store(m.w.random.IntN(len(m.disk.queue) + 1))
 	m.disk.queue = nil
-	m.w.lost = m.w.lost || !m.w.quorumWithout(nil)
+	m.w.noteLoss()
 }
+
+// noteLoss notes whether there is still a majority that knows the state.
+func (w *World) noteLoss() { w.lost = w.lost || !w.quorumWithout(nil) }
 
 // quorumWithout tells whether a majority of voters lives when a machine is off: then the fleet can go on.
 func (w *World) quorumWithout(off *machine) bool {

@@ -16,7 +16,7 @@ type replica struct {
 	w        *World
 	core     *core.Core
 	disk     *disk
-	config   int // the number of its start
+	number   int // of its start
 	started  uint64
 	lastTick uint64 // by World.clock
 	dead     bool
@@ -109,7 +109,9 @@ func (r *replica) do(effects []core.Effect) {
 		case core.Rotate:
 			r.w.after(r.w.between(1, 20), func() { r.newEpoch() })
 		case core.Retire:
-			delete(r.m.sealer.keys, e.KeyID)
+			if !r.w.schedule.Setup.KeepsKeys {
+				delete(r.m.sealer.keys, e.KeyID)
+			}
 		default:
 			r.doFleet(e)
 		}
@@ -152,64 +154,4 @@ func (r *replica) newEpoch() {
 	if !r.dead {
 		r.give(r.m.sealer.newEpoch())
 	}
-}
-
-// persist queues a write.
-func (r *replica) persist(p core.Persist) {
-	for _, put := range p.Puts {
-		r.w.trace.bytes("put", r.w.now, r.m.node, put.Value)
-	}
-	r.disk.queue = append(r.disk.queue, queued{persist: p})
-	ms := r.w.between(0, r.w.schedule.Setup.DiskMs)
-	if r.w.now < r.slowUntil {
-		ms = r.w.between(100, 2000)
-	}
-	r.w.after(ms, r.flush)
-}
-
-// flush stores what waits and says so; a host that lies only says so.
-func (r *replica) flush() {
-	if r.dead {
-		return
-	}
-	if r.w.now < r.pausedUntil {
-		r.w.after(r.pausedUntil-r.w.now, r.flush)
-		return
-	}
-	var said []core.Input
-	for i := range r.disk.queue {
-		if q := &r.disk.queue[i]; !q.told {
-			q.told = true
-			said = append(said, core.Durable{Seq: q.persist.Seq})
-		}
-	}
-	if r.w.now < r.lyingUntil {
-		r.w.after(r.lyingUntil-r.w.now, r.flush)
-	} else {
-		r.disk.store(len(r.disk.queue))
-	}
-	if len(said) > 0 {
-		r.give(said...)
-	}
-}
-
-// ask gives a sealed request to this core.
-func (r *replica) ask(envelope []byte, answered func([]byte)) {
-	if r.requests == nil {
-		r.requests = map[uint64]func([]byte){}
-	}
-	r.ids++
-	r.requests[r.ids] = answered
-	r.give(core.Request{ID: r.ids, Envelope: envelope})
-}
-
-// admin gives an operator's command to this core.
-func (r *replica) admin(a core.Admin, told func(core.Told)) {
-	if r.told == nil {
-		r.told = map[uint64]func(core.Told){}
-	}
-	r.ids++
-	a.ID = r.ids
-	r.told[a.ID] = told
-	r.give(a)
 }

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-
-	"github.com/coffer-backup/coffer/wire"
 )
 
 const (
-	settleMs = 120_000 // in which a healthy fleet comes together
-	healMs   = 60_000  // in which it does so again after everything that happened
+	settleMs   = 120_000 // in which a healthy fleet comes together
+	foundingMs = 3_000   // until every core has replaced the key of the time before the founding
+	healMs     = 60_000  // in which it does so again after everything that happened
 )
 
 // Run plays a schedule. Keep is how many lines of what happened a failure is to have; see Trace.
@@ -26,6 +25,9 @@ func Run(s *Schedule, keep int) (*Result, []string) {
 	w.settle()
 	w.play()
 	w.heal()
+	if w.lost {
+		w.trace.count["majority lost"]++
+	}
 	w.finish()
 	return &Result{w.failure, [32]byte(w.trace.sum.Sum(nil)), w.steps, w.trace.count}, w.trace.lines
 }
@@ -56,12 +58,15 @@ func (w *World) settle() {
 		m.wiped = true
 		w.invite(m)
 		w.run(w.now+settleMs, m.votes)
-		w.imageAll()
+		if !w.schedule.Setup.KeepsKeys {
+			w.imageAll()
+		}
 	}
 	w.run(w.now+settleMs, w.allServe)
 	if w.failure == nil && !w.allServe() {
 		w.fail("liveness", fmt.Errorf("a new fleet does not come together: %v", w.whoServes()))
 	}
+	w.run(w.now+foundingMs, nil)
 	w.imageAll()
 }
 
@@ -83,81 +88,6 @@ func (w *World) play() {
 		w.after(a.AtMs, func() { w.act(a) })
 	}
 	w.run(begin+w.schedule.Setup.EndMs, nil)
-}
-
-// heal ends everything that is done to hosts and network, and lets time pass.
-func (w *World) heal() {
-	w.calm = true
-	w.trace.note("%d ms: everything heals", w.now)
-	clear(w.net.cut)
-	w.leapEnd = w.now
-	for _, m := range w.old {
-		m.off()
-		m.endClones()
-	}
-	for _, m := range w.machines {
-		m.endClones()
-		if m.stopping {
-			m.off()
-		}
-		if m.main != nil {
-			m.main.pausedUntil, m.main.lyingUntil, m.main.slowUntil, m.main.skewMs = w.now, w.now, w.now, 0
-		}
-		m.on()
-		if m.main == nil && !m.wiped { // it has no disk that a core starts from
-			m.wiped = true
-			w.invite(m)
-		}
-	}
-	w.run(w.now+healMs, w.allServe)
-	for _, m := range w.machines {
-		if !m.serves() && w.failure == nil { // an operator would look at it and start it again
-			m.off()
-			m.on()
-		}
-	}
-	w.run(w.now+healMs, w.allServe)
-	w.leap(3_000) // a minute: by the slowest of the fleet's clocks every cooldown is over
-	w.run(w.now+3_000, nil)
-}
-
-// finish asks what became of every account, and has the checkers judge the whole.
-func (w *World) finish() {
-	if w.failure == nil && !w.lost && !w.allServe() {
-		w.fail("liveness", fmt.Errorf("the healed fleet does not serve: %v", w.whoServes()))
-	}
-	var open int
-	for _, c := range w.clients {
-		open++
-		c.perform(func(c *client) {
-			c.atLast()
-			open--
-		})
-	}
-	w.run(w.now+20*healMs, func() bool { return open == 0 })
-	if w.failure == nil && open > 0 {
-		w.fail("world", fmt.Errorf("%d clients never end", open))
-	}
-	w.checks.finish()
-}
-
-// atLast is what each client does in the end: its account is readable, and the owner's password still opens what is left.
-func (c *client) atLast() {
-	for range 12 {
-		s := c.status()
-		if c.w.lost {
-			return
-		}
-		if s == nil {
-			c.w.fail("liveness", fmt.Errorf("the healed fleet does not answer %s", c.name))
-			return
-		}
-		if c.thief || target(s, func(id wire.RegistrationID) bool { return c.own(id) != nil }) == nil || c.recover() {
-			return
-		}
-		c.sleep(5_000) // it may be locked yet
-	}
-	c.w.fail("liveness", fmt.Errorf("%s cannot recover from the healed fleet", c.name))
 }
 
 // serves tells whether a machine's core serves every partition.

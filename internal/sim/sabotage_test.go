@@ -16,7 +16,8 @@ import (
 const sabotageSeeds = 150 // in which each sabotage must be found
 
 // TestSabotage leaves one rule out of the core at a time. The simulator must notice, by a checker that says what is wrong: that a fleet does
-// not serve does not count.
+// not serve does not count. Rules that do not show when they alone are left out, because another one holds against the same, are not here: that a raft id
+// belongs to one incarnation, for one, without which an incarnation still has no id but the one that it was admitted with.
 func TestSabotage(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -27,7 +28,6 @@ func TestSabotage(t *testing.T) {
 		{"a guess is evaluated before it is charged", nil, rule("commit first"), []string{"budget"}},
 		{"answers do not wait for the disk", often(Crash, slowDisks), rule("durable first"), []string{"log", "core"}},
 		{"a vote is kept over a restart", majority, rule("boot has no vote"), []string{"log", "incarnation", "core"}},
-		{"a raft id is anybody's of its slot", majority, rule("current session"), []string{"log", "incarnation", "core"}},
 		{"a new incarnation votes beside the old one", majority, rule("remove first"), []string{"incarnation"}},
 		{"disks from before the founding live on", often(CloneAll, majority), rule("founded anew"), []string{"log", "incarnation"}},
 		{"a status asks no majority", often(Depose, majority), rule("ask majority"), []string{"linearizable"}},
@@ -55,8 +55,10 @@ func TestSabotage(t *testing.T) {
 	}
 }
 
-func trustDisk(s *Setup) { s.Restart, s.Replicas = wire.RestartTrustDisk, 3 }
-func majority(s *Setup)  { s.Restart, s.Replicas = wire.RestartMajority, max(s.Replicas, 3) }
+func trustDisk(s *Setup) { s.Restart, s.Replicas, s.KeepsKeys = wire.RestartTrustDisk, 3, false }
+func majority(s *Setup) {
+	s.Restart, s.Replicas, s.KeepsKeys = wire.RestartMajority, max(s.Replicas, 3), false
+}
 func counted(s *Setup) {
 	s.Restart, s.Replicas, s.KeepsKeys = wire.RestartCounter, max(s.Replicas, 3), true
 }

@@ -28,7 +28,7 @@ type Setup struct {
 	Accounts      int
 	Network       Network
 	Attacked      bool   // the host does to disks what trust-disk gives up the protection against
-	KeepsKeys     bool   // the runner forgets to have the sealer destroy what a boot must not leave
+	KeepsKeys     bool   // the host has copies of the sealer's keys, so that none is ever destroyed
 	Focus         Kind   // what happens often; 0: nothing in particular
 	Gentle        bool   // the host does not end the majority that a policy lives by, so that the fleet must serve in the end
 	EndMs         uint64 // when the last action is over

@@ -38,7 +38,7 @@ func TestSchedules(t *testing.T) {
 	case testing.Short():
 		n = 20
 	default:
-		n = 100
+		n = 60
 	}
 	seed = max(seed, 1)
 	t.Logf("seeds %d to %d", seed, seed+uint64(n)-1)
@@ -61,7 +61,7 @@ func TestSchedules(t *testing.T) {
 	}
 	t.Log(counts)
 	for _, must := range []string{"recovered", "registered", "evaluated"} {
-		if counts[must] == 0 {
+		if counts[must] == 0 && n > 10 {
 			t.Errorf("nothing was %s", must)
 		}
 	}
@@ -69,7 +69,7 @@ func TestSchedules(t *testing.T) {
 
 // report makes a failing schedule smaller and says what happens in it.
 func report(t *testing.T, s *Schedule, f *Failure) string {
-	small := Shrink(s, func(s *Schedule) *Result { r, _ := play(t, s, 0); return r }, f.Check, 150)
+	small := Shrink(s, func(s *Schedule) *Result { r, _ := play(t, s, 0); return r }, f.Check, 100)
 	again, happened := play(t, small, *lines)
 	return fmt.Sprintf("%v\n\n%s\n%v\n%v\n\ngo test ./internal/sim -run TestSchedules -seed %d -keep %s",
 		f, strings.Join(happened, "\n"), again.Failure, small, small.Seed, small.Numbers())

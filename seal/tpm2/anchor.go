@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -59,7 +60,7 @@ type anchor struct {
 	Index    Index
 	Random   []byte // one half of the index's auth value, never seen on the bus in the clear
 	AsksAuth bool   // the other half is the operator's
-	PCRs     []uint `json:",omitempty"` // in order
+	PCRs     []uint // in order
 	Policy   []byte // digest of what must hold to use the index
 
 	// Replaces is what Rebind came from, until its index is gone.
@@ -75,7 +76,7 @@ func newAnchor(tpm []byte, asksAuth bool, pcrs []uint) *anchor {
 }
 
 // auth is the auth value of the index: 192 bits as text of 32 bytes, which is what a TPM takes at most. Text, because TPMs
-// take zeros off the end of it, and go-tpm 0.9.8 cuts it at any zero.
+// take zeros off the end of it, and go-tpm 0.9.8 cuts it at any zero (github.com/google/go-tpm/pull/446).
 func (a *anchor) auth(operators []byte) []byte {
 	h := hmac.New(sha256.New, a.Random)
 	h.Write([]byte(domain + "/auth"))
@@ -156,10 +157,15 @@ func readAnchor(f files, name string) (*anchor, error) {
 	a := new(anchor)
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if len(data) > maxAnchor || d.Decode(a) != nil {
+	if len(data) > maxAnchor || d.Decode(a) != nil || !ended(d) {
 		return nil, fmt.Errorf("%w: a damaged %s", ErrSetBack, name)
 	}
 	return a, a.check()
+}
+
+func ended(d *json.Decoder) bool {
+	_, err := d.Token()
+	return errors.Is(err, io.EOF)
 }
 
 // binds checks that the keys are bound as the configuration asks, so that nobody believes in a binding that is not there.

@@ -5,6 +5,7 @@
 package tpm2
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -156,6 +157,46 @@ func TestRebindLeavesNoOldWay(t *testing.T) {
 	s = must(Open(t.Context(), config))(t)
 	defer s.Close()
 	must(s.Open(t.Context(), id, sealed, aad))(t)
+}
+
+// measuring extends a PCR that is none of ours just before the index is used, as a kernel may.
+type measuring struct {
+	device
+	t    *testing.T
+	left *int
+}
+
+func (d measuring) Write(command []byte) (int, error) {
+	code := tpm2.TPMCC(binary.BigEndian.Uint32(command[6:]))
+	if *d.left > 0 && (code == tpm2.TPMCCNVRead || code == tpm2.TPMCCNVExtend) {
+		*d.left--
+		extendPCR(d.t, &line{ctx: d.t.Context(), device: d.device}, 10)
+	}
+	return d.device.Write(command)
+}
+
+// TestOtherPCR: a PCR that the keys are not bound to may change at any time.
+func TestOtherPCR(t *testing.T) {
+	tpm := newTPM(t)
+	config := tpm.config(t)
+	config.PCRs = []uint{7}
+	s := must(Create(t.Context(), config))(t)
+	defer s.Close()
+	id := must(s.NewKey(t.Context()))(t)
+	left := 0
+	s.dial = func(ctx context.Context) (device, bool, error) {
+		d, alone, err := config.dial(ctx)
+		return measuring{d, t, &left}, alone, err
+	}
+	for _, do := range []func() error{
+		func() error { _, err := s.Keys(t.Context()); return err },
+		func() error { return s.Destroy(t.Context(), id) },
+	} {
+		left = 3
+		if err := do(); err != nil || left != 0 {
+			t.Errorf("with %d changes left: %v", left, err)
+		}
+	}
 }
 
 func TestBadPCRs(t *testing.T) {

@@ -147,16 +147,19 @@ func (s *Sealer) hang(c *chip, config Config, made *anchor, operators []byte, t 
 
 // defineFree writes down which index it is about to make, so that none is forgotten in the TPM, and makes it.
 func (s *Sealer) defineFree(c *chip, made *anchor, auth, owners []byte) error {
-	for tries := 1; ; tries++ {
-		if err := writeAnchor(s.files, nextAnchor, made); err != nil {
+	for {
+		// A place that is taken must not be written down: settle could take another folder's index for ours.
+		if _, err := c.nameAt(tpm2.TPMHandle(made.Index)); errors.Is(err, ErrCleared) {
+			break
+		} else if err != nil {
 			return err
 		}
-		err := c.define(made, auth, owners)
-		if !errors.Is(err, tpm2.TPMRCNVDefined) || tries == 8 {
-			return c.naming(err)
-		}
-		made.Index = randomIndex() // that one is another's
+		made.Index = randomIndex()
 	}
+	if err := writeAnchor(s.files, nextAnchor, made); err != nil {
+		return err
+	}
+	return c.naming(c.define(made, auth, owners))
 }
 
 // settle removes what an interrupted Create or Rebind has left: an index that nothing rests on.

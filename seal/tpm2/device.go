@@ -108,7 +108,7 @@ func (l *line) Send(command []byte) ([]byte, error) {
 	for p := (pause{}); ; {
 		response, err := l.exchange(command)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(l.ctx.Err(), err))
 		}
 		if !busy(response) {
 			return response, nil
@@ -132,6 +132,8 @@ func (l *line) exchange(command []byte) ([]byte, error) {
 	if err := l.device.SetDeadline(time.Now().Add(commandTimeout)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
 		return nil, err
 	}
+	// A caller that is gone does not wait for a TPM that hangs. What the command did, the next call sees: a TPM does one after the other.
+	defer context.AfterFunc(l.ctx, func() { l.device.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := l.device.Write(command); err != nil {
 		return nil, err
 	}

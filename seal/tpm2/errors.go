@@ -61,7 +61,6 @@ func explain(err error) error {
 		tpm2.TPMRCBadAuth:    ErrAuth, // of what does not
 		tpm2.TPMRCLockout:    ErrLockout,
 		tpm2.TPMRCPolicyFail: ErrPCR,
-		tpm2.TPMRCPCRChanged: ErrPCR,
 		tpm2.TPMRCNVSpace:    ErrNVFull,
 	} {
 		if errors.Is(err, code) {

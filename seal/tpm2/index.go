@@ -118,14 +118,18 @@ func (c *chip) read(a *anchor, auth []byte) (value [valueSize]byte, err error) {
 	} else if !bytes.Equal(there, index.Name.Buffer) {
 		return value, ErrCleared
 	}
-	got, err := tpm2.NVRead{
-		AuthHandle: tpm2.AuthHandle{
-			Handle: index.Handle, Name: index.Name,
-			Auth: c.policy(a, auth, tpm2.AESEncryption(128, tpm2.EncryptOut)),
-		},
-		NVIndex: index,
-		Size:    valueSize,
-	}.Execute(c.tpm)
+	var got *tpm2.NVReadResponse
+	err = steadily(func() (err error) {
+		got, err = tpm2.NVRead{
+			AuthHandle: tpm2.AuthHandle{
+				Handle: index.Handle, Name: index.Name,
+				Auth: c.policy(a, auth, tpm2.AESEncryption(128, tpm2.EncryptOut)),
+			},
+			NVIndex: index,
+			Size:    valueSize,
+		}.Execute(c.tpm)
+		return err
+	})
 	if err != nil {
 		return value, explain(err)
 	}
@@ -143,13 +147,26 @@ func (c *chip) extend(a *anchor, auth []byte, written bool, with, next [valueSiz
 	if err != nil {
 		return err
 	}
-	session := c.policy(a, auth, tpm2.AESEncryption(128, tpm2.EncryptIn))
-	if err := nvExtend(c.tpm, index, session, with[:]); err != nil {
+	err = steadily(func() error {
+		return nvExtend(c.tpm, index, c.policy(a, auth, tpm2.AESEncryption(128, tpm2.EncryptIn)), with[:])
+	})
+	if err != nil {
 		return explain(err)
 	}
 	now, err := c.read(a, auth)
 	if err == nil && now != next {
 		err = ErrRaced
+	}
+	return err
+}
+
+// steadily does again what was refused because some PCR, any PCR, was extended beside it. A kernel that measures files
+// (IMA) does so at any time. What was refused had no effect, and was no wrong try.
+func steadily(do func() error) (err error) {
+	for range 8 {
+		if err = do(); !errors.Is(err, tpm2.TPMRCPCRChanged) {
+			break
+		}
 	}
 	return err
 }

@@ -345,3 +345,20 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	must(Open(t.Context(), config))(t).Close()
 }
+
+// TestHangs: a TPM that does not answer keeps a caller no longer than its context, and nothing is lost.
+func TestHangs(t *testing.T) {
+	tpm := newTPM(t)
+	config, s, id, sealed := made(t, tpm)
+	tpm.run.Process.Signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.dial = (&steps{at: 2, end: cancel}).opener(config) // when it waits for the first response
+	if err := s.Destroy(ctx, id); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	s.dial = config.dial
+	tpm.run.Process.Signal(syscall.SIGCONT)
+	if got := must(s.Open(t.Context(), id, sealed, aad))(t); !bytes.Equal(got, secret) {
+		t.Error("another secret")
+	}
+}

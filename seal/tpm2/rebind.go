@@ -4,7 +4,6 @@ package tpm2
 
 import (
 	"context"
-	"maps"
 
 	"github.com/coffer-backup/coffer/seal/internal/folder"
 )
@@ -58,7 +57,7 @@ func rebound(ctx context.Context, config Config, f files, open opener) error {
 		made := newAnchor(k.chip.name, a.AsksAuth, config.PCRs)
 		made.Replaces = a
 		// The table of the old index stays beside until the new anchor counts.
-		if err := s.hang(k.chip, config, made, operators, maps.Clone(k.table), nextTable); err != nil {
+		if err := s.hang(k.chip, config, made, operators, k.table, nextTable); err != nil {
 			return err
 		}
 		if err := rename(f, nextTable, tableName); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
 )
 
 // swtpm is a TPM of the test's own: a process that keeps its state in a folder.
@@ -105,13 +106,15 @@ func property(t testing.TB, c *chip, which tpm2.TPMPT) uint32 {
 // measure changes a PCR, as a changed boot chain does.
 func (c *swtpm) measure(pcr uint) {
 	c.t.Helper()
-	c.talk(func(chip *chip) {
-		digest := bytes.Repeat([]byte{7}, 32)
-		must(tpm2.PCRExtend{
-			PCRHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(pcr), Auth: tpm2.PasswordAuth(nil)},
-			Digests:   tpm2.TPMLDigestValues{Digests: []tpm2.TPMTHA{{HashAlg: tpm2.TPMAlgSHA256, Digest: digest}}},
-		}.Execute(chip.tpm))(c.t)
-	})
+	c.talk(func(chip *chip) { extendPCR(c.t, chip.tpm, pcr) })
+}
+
+func extendPCR(t testing.TB, tpm transport.TPM, pcr uint) {
+	t.Helper()
+	must(tpm2.PCRExtend{
+		PCRHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(pcr), Auth: tpm2.PasswordAuth(nil)},
+		Digests:   tpm2.TPMLDigestValues{Digests: []tpm2.TPMTHA{{HashAlg: tpm2.TPMAlgSHA256, Digest: bytes.Repeat([]byte{7}, 32)}}},
+	}.Execute(tpm))(t)
 }
 
 func must[T any](v T, err error) func(testing.TB) T {

@@ -16,7 +16,7 @@ import (
 
 const (
 	tickEvery  = 100 * time.Millisecond
-	statsEvery = 10     // ticks
+	statsEvery = 10     // ticks, without news
 	maxBatch   = 256    // inputs of one Step
 	maxUnsent  = 16_384 // frames; with more the loop takes nothing from the host until it reads again, and nothing is sent to peers
 )
@@ -38,6 +38,7 @@ type loop struct {
 	unsent   []stream.Frame
 	unasked  []core.Effect
 	ticks    int
+	news     uint64 // of the core, that the host was told
 	greeted  bool
 	stopping bool // the host asked for the end
 	ended    bool // Bye is said: nothing may follow it
@@ -112,7 +113,8 @@ func (l *loop) wait(ctx context.Context, ticks <-chan time.Time) error {
 		clear(e.Key[:])
 	case at := <-ticks:
 		l.inputs = append(l.inputs, l.tick(at))
-		if l.ticks++; l.ticks%statsEvery == 0 && !l.stopping {
+		if l.ticks++; !l.stopping && (l.ticks%statsEvery == 0 || l.core.News() != l.news) {
+			l.news = l.core.News()
 			l.unsent = append(l.unsent, statsFrame(l.core.Stats()))
 		}
 	case jobs <- job:
@@ -227,7 +229,7 @@ func (l *loop) do(e core.Effect) {
 
 // greet says Hello once the core serves, and Bye once it has nothing left to do.
 func (l *loop) greet() {
-	if !l.greeted && l.core.Stats().Serving {
+	if !l.greeted && l.core.Serving() {
 		l.greeted = true
 		l.unsent = append(l.unsent, stream.Hello{Version: stream.Version, Descriptor: l.core.Descriptor().Append(nil)})
 	}
