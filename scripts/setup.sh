@@ -13,8 +13,8 @@ if ! command -v go >/dev/null; then
 fi
 
 case "${1:-}" in # commands, each of the name of its Debian package
-test) needs="swtpm" ;;
-race) needs="gcc swtpm" ;;
+test) needs="gcc spin swtpm" ;; # spin makes C, and gcc a checker of it
+race) needs="gcc spin swtpm" ;;
 bench) needs="tar zstd restic" ;;
 *)
 	echo "usage: scripts/setup.sh test|race|bench" >&2

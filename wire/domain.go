@@ -53,7 +53,7 @@ const (
 	DomainFinish      = "coffer/v1/session/finish"
 	DomainInitiator   = "coffer/v1/session/initiator" // HKDF of a session's secret: what the initiator sends under
 	DomainResponder   = "coffer/v1/session/responder" // HKDF of a session's secret: what the responder sends under
-	DomainLogin       = "coffer/v1/login"        // HKDF of an incarnation's secret: nonces and key share of a guess's KE2
+	DomainLogin       = "coffer/v1/login"             // HKDF of an incarnation's secret: nonces and key share of a guess's KE2
 )
 
 // digest hashes parts under a domain. Only the last part may vary in length.

@@ -23,7 +23,7 @@ const (
 	chunkWindow  = 8
 	chunkAgainMs = 1_000  // without progress, after which the window is sent again
 	transferMs   = 10_000 // and after which the transfer is given up: raft begins another
-	maxOutgoing  = 8      // transfers at once, of all partitions: each holds a window
+	maxOutgoing  = 64     // chunks of all transfers at once: 8 large ones, or many small ones
 	maxLagFactor = 4      // of the log's bound, after which a transfer is given up that holds the log back
 	maxBucket    = 64 << 20
 )
@@ -56,10 +56,12 @@ func (p *partition) makeSnapshot() (*raftpb.Snapshot, error) {
 func (p *partition) beginOutgoing(l *link, m *raftpb.Message) {
 	under := 0
 	for _, o := range p.c.parts {
-		under += len(o.outgoing)
+		for _, t := range o.outgoing {
+			under += t.chunks()
+		}
 	}
 	body, err := proto.Marshal(m)
-	if l == nil || err != nil || under >= maxOutgoing {
+	if l == nil || err != nil || under+chunkWindow > maxOutgoing {
 		p.node.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
 		return
 	}
@@ -70,6 +72,14 @@ func (p *partition) beginOutgoing(l *link, m *raftpb.Message) {
 	o.buffer = append(o.buffer, body...)
 	p.outgoing = append(p.outgoing, o)
 	p.pump(o)
+}
+
+// chunks is how many a transfer may hold from now on.
+func (o *outgoing) chunks() int {
+	if o.ended {
+		return len(o.window)
+	}
+	return chunkWindow
 }
 
 // pump fills the window.

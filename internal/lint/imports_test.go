@@ -206,6 +206,9 @@ var rules = []rule{{
 	folder:  "internal/vectortest",
 	against: "what it compares: it sees texts, and no code that they test",
 }, {
+	folder:  "model",
+	against: "the code that it models: it shares no line with it, so that a mistake there is not made here again",
+}, {
 	folder:  "bench",
 	against: "measures coffer as its users run it, from outside",
 	ours:    []string{"internal/chatgen"},
