@@ -33,6 +33,10 @@ func TestRemoveOfTwo(t *testing.T) {
 	f.pass(2 * forgetMs)
 	f.lost = nil
 	f.until("it is out", func() bool { return f.leader(0) != nil && slices.Equal(f.voters(), []Slot{l.slot}) })
+	f.pass(1000)
+	if n := len(l.c.peers.links); n != 0 {
+		t.Errorf("%d sessions are kept with what is not in the fleet any more", n)
+	}
 }
 
 // TestReplaceOfTwo: so is that of one whose slot another replica has got, and whose host is not in the address book any more.

@@ -298,7 +298,7 @@ func (c *Core) item(l *link, kind uint8, body cryptobyte.String) error {
 	case itemRaft:
 		m := new(raftpb.Message)
 		if proto.Unmarshal(body, m) == nil && passes[m.GetType()] {
-			p.take(l, w, m)
+			return p.take(l, w, m)
 		}
 	case itemChunk:
 		return p.takeChunk(l, body)
@@ -320,11 +320,16 @@ var passes = map[raftpb.MessageType]bool{
 }
 
 // take gives raft a peer's message, if the peer may speak for its sender.
-func (p *partition) take(l *link, w world, m *raftpb.Message) {
-	if p.node != nil && m.GetTo() == p.id && p.mayUse(l, m.GetFrom()) {
-		p.world = w
-		p.step(m)
+func (p *partition) take(l *link, w world, m *raftpb.Message) error {
+	if p.node == nil || m.GetTo() != p.id || !p.mayUse(l, m.GetFrom()) {
+		return nil
 	}
+	if m.GetType() == raftpb.MsgHeartbeat && m.GetCommit() > p.lastIndex && p.install == nil && m.GetTerm() >= p.node.BasicStatus().GetTerm() {
+		return damaged("partition %d: the log ends at %d, and this replica has told the others that it has more: its disk is an old one. Replace it, with a ticket", p.number, p.lastIndex)
+	}
+	p.world = w
+	p.step(m)
+	return nil
 }
 
 // bootsTrusted tells whether a boot may have had its place from the disk although the policy is stricter: while the fleet is founded.
@@ -350,7 +355,7 @@ func (c *Core) tickPeers() {
 	ps := &c.peers
 	clear(ps.answered)
 	ps.handshakes = slices.DeleteFunc(ps.handshakes, func(h *handshake) bool { return c.elapsed-h.at > handshakeMs })
-	ps.links = slices.DeleteFunc(ps.links, func(l *link) bool { return c.elapsed-l.heard > forgetMs })
+	ps.links = slices.DeleteFunc(ps.links, func(l *link) bool { return c.elapsed-l.heard > forgetMs || !c.admits(l.slot, l.serial) })
 	c.tickJoin()
 	if len(c.parts) == 0 || c.stopping {
 		return
