@@ -315,12 +315,22 @@ inline boot() {
 }
 #endif
 
+#if BOOTS == 1			/* a smaller checker */
+#define EACH_CORE(act) :: act(0) :: act(1) :: act(2) :: act(3)
+#define FOR_CORE(act, i) :: act(0, i) :: act(1, i) :: act(2, i) :: act(3, i)
+#define FOR_NEW(act) FOR_CORE(act, 3)
+#define PAIRS(act) \
+	:: act(0, 1) :: act(0, 2) :: act(0, 3) :: act(1, 0) :: act(1, 2) :: act(1, 3) \
+	:: act(2, 0) :: act(2, 1) :: act(2, 3) :: act(3, 0) :: act(3, 1) :: act(3, 2)
+#else
+#define EACH_CORE(act) :: act(0) :: act(1) :: act(2) :: act(3) :: act(4)
+#define FOR_CORE(act, i) :: act(0, i) :: act(1, i) :: act(2, i) :: act(3, i) :: act(4, i)
+#define FOR_NEW(act) FOR_CORE(act, 3) FOR_CORE(act, 4)
 #define PAIRS(act) \
 	:: act(0, 1) :: act(0, 2) :: act(0, 3) :: act(0, 4) :: act(1, 0) :: act(1, 2) :: act(1, 3) :: act(1, 4) \
 	:: act(2, 0) :: act(2, 1) :: act(2, 3) :: act(2, 4) :: act(3, 0) :: act(3, 1) :: act(3, 2) :: act(3, 4) \
 	:: act(4, 0) :: act(4, 1) :: act(4, 2) :: act(4, 3)
-#define EACH_CORE(act) :: act(0) :: act(1) :: act(2) :: act(3) :: act(4)
-#define FOR_CORE(act, i) :: act(0, i) :: act(1, i) :: act(2, i) :: act(3, i) :: act(4, i)
+#endif
 
 active proctype fleet() {
 	byte n, x;	/* scratch: 0 between steps */
@@ -339,10 +349,10 @@ end:	do
 	PAIRS(replicate)
 	EACH_CORE(apply)
 	EACH_CORE(ask)
-	FOR_CORE(admit, 3) FOR_CORE(admit, 4)
-	FOR_CORE(learn, 3) FOR_CORE(learn, 4)
+	FOR_NEW(admit)
+	FOR_NEW(learn)
 	FOR_CORE(remove, 0) FOR_CORE(remove, 1) FOR_CORE(remove, 2) FOR_CORE(remove, 3)
-	FOR_CORE(promote, 3) FOR_CORE(promote, 4)
+	FOR_NEW(promote)
 #ifdef NO_ADMISSION
 	:: keep()
 #endif
