@@ -166,7 +166,10 @@ func (p *partition) step(m *raftpb.Message) {
 // committed: what it thought of the time until now was its own host's affair.
 func (p *partition) becomeReady(term uint64) {
 	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader && !p.ready {
-		p.ready, p.now = true, p.clock
+		p.ready = true
+		if p.clock != 0 { // in a new fleet no time is committed, and that of its only core counts; an invitation by 1970's clock has expired
+			p.now = p.clock
+		}
 		p.proposed = proposed{}
 		p.c.news++
 	}
