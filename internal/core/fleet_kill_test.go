@@ -138,3 +138,20 @@ func TestTicketUsedTwice(t *testing.T) {
 	}
 	f.same()
 }
+
+// TestStateBeforeInstall: what is stored of raft's state while a snapshot waits to be installed fits the log that is stored.
+func TestStateBeforeInstall(t *testing.T) {
+	f := newFleet(t, 1, nil)
+	f.join(2)
+	var p *partition
+	f.until("a snapshot has come", func() bool {
+		if c := f.hosts[2].c; len(c.parts) > 0 {
+			p = c.parts[0]
+		}
+		return p != nil && p.install != nil
+	})
+	if p.hard.commit > p.lastIndex {
+		t.Errorf("commit is %d, and the log ends at %d", p.hard.commit, p.lastIndex)
+	}
+	f.until("it votes", func() bool { return f.votes(2) })
+}

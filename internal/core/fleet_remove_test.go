@@ -121,3 +121,20 @@ func TestExpiredTicket(t *testing.T) {
 		t.Errorf("%d entries were written", after-before)
 	}
 }
+
+// TestLeaderRestartedEarly: a replica that knows nobody yet hears its leader also after that was started again from its disk.
+func TestLeaderRestartedEarly(t *testing.T) {
+	f := newFleet(t, 1, nil)
+	f.lost = func(from, _ Slot) bool { return from == 1 && f.now.data[0] == peerFrame && len(f.now.data) > 250 } // snapshots are
+	f.join(2)
+	f.until("it has a place, and has heard of the leader", func() bool {
+		return len(f.hosts[2].c.parts) > 0 && f.hosts[2].c.parts[0].leader != 0
+	})
+	if f.hosts[2].c.parts[0].applied > 0 {
+		t.Fatal("it has got a snapshot already")
+	}
+	f.crash(1)
+	f.restart(1)
+	f.lost = nil
+	f.until("it votes", func() bool { return f.votes(2) })
+}

@@ -47,7 +47,7 @@ type partition struct {
 	reads   []read // that wait for an index to be applied
 	sweepAt int
 
-	seen []seen // who uses the raft ids that this replica does not know yet
+	seen []member // who uses the raft ids that this replica does not know yet
 
 	proposed proposed          // the leader's last steps towards the members that there should be
 	outgoing []*outgoing       // snapshots that are sent
