@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Who may vote, and what a vote is worth, when a hostile host restarts and clones cores from any disk image. README.md tells
- * what is modelled and how to run it.
+/* Who may vote, and what a committed charge is worth, when a hostile host restarts and clones cores from any disk image: the restart policy
+ * majority (docs/spec/vault.md, section 16), for INV-INCARNATION, INV-COMMIT and INV-BUDGET (section 13).
  *
- * Nobody dies here. A core that is stopped says no more, and every step below may be left out, so a stopped core, a slow one
- * and one that is cut off are the same. What a boot loses is its memory; so a boot is a new core beside the old one, and a clone is too.
- * No message is lost or late either: each step between two cores happens at once, or never, and what an acknowledgement says
- * is a fact that counts at any later time.
+ * Nobody dies here. Every step below may be left out, so a core that was stopped, a slow one and one that is cut off are the same. What a
+ * boot loses is its memory; so a boot is a new core beside the old one, which may go on, and a clone is no different.
+ * Nothing is sent. A step between two cores happens at once or never: a lost message is one that was never sent, and a late one
+ * comes to a core that was slow. What an old leader says counts until its hearer knows of a later term.
  */
 
 /* Bounds. */
@@ -14,22 +14,22 @@
 #define BOOTS 2		/* beside the three first cores: 0 to 2 */
 #endif
 #ifndef FIRST
-#define FIRST 1
+#define FIRST 1		/* slot of the first boot */
 #endif
 #ifndef SECOND
-#define SECOND 2
+#define SECOND 2	/* and of the second */
 #endif
 #ifndef TERMS
-#define TERMS 2		/* so one election less */
+#define TERMS 2		/* core 0 leads the first */
 #endif
 #ifndef CHARGES
-#define CHARGES 2	/* guesses that clients ask for */
+#define CHARGES 2	/* guesses, beside the one of each new leader */
 #endif
 #ifndef ENTRIES
 #define ENTRIES 11	/* in all logs together: at most 11 */
 #endif
 #ifndef WINDOW
-#define WINDOW 2
+#define WINDOW 2	/* entries that a leader has in flight before it waits */
 #endif
 #define BUDGET 1	/* guesses that may be evaluated */
 #define CORES 5
@@ -85,6 +85,11 @@ byte entries;
 #else
 #define REWOUND (SLOTS + BOOTS)
 #endif
+#ifdef REPLACED
+#define TWO_SPEAK(voters) (cores > REWOUND && HAS(voters, REPLACED))
+#else
+#define TWO_SPEAK(voters) false
+#endif
 byte cores = REWOUND;
 byte slot[CORES];
 byte id[CORES];			/* the raft id that a core speaks for */
@@ -100,7 +105,6 @@ byte distinct;			/* guesses evaluated */
 
 #define VOTERS(c) log[commit[c]].voters
 #define LEARNERS(c) log[commit[c]].learners
-#define ADMITTED(c) log[commit[c]].admitted
 
 /* What a leader sees of the others: whose log has entry n, in its term. */
 #define ACK(c, n, d) ((term[d] == term[c] && ON(n, head[d])) << id[d])
@@ -123,7 +127,9 @@ inline append(c, to_admit, to_learn, to_vote, to_remove, to_charge) {
 	entries++
 }
 
-/* Raft's elections, as far as they succeed: a vote that makes no leader only has its giver refuse others, and may be left out. */
+/* Raft's elections, as far as they succeed, by two votes: no more than three vote here. A vote that makes no leader only has its giver
+ * refuse others, and that may be left out.
+ * The first entry of a leader is a guess at once: so there are more of them in fewer entries. */
 #define NEXT_TERM(c, d) (1 + (term[c] > term[d] -> term[c] : term[d]))
 #define UP_TO_DATE(c, d) (log[head[c]].term > log[head[d]].term || \
 	(log[head[c]].term == log[head[d]].term && log[head[c]].depth >= log[head[d]].depth))
@@ -142,7 +148,7 @@ inline elect(c, d) {
 	}
 }
 
-/* A leader's log reaches another core, with what is known to be committed. */
+/* A leader's log reaches another core, whole, with what is known to be committed. */
 inline replicate(c, d) {
 	d_step {
 		HAS(leads, c) && d < cores && term[d] <= term[c] && !(HAS(leads, d) && term[d] == term[c]) &&
@@ -193,7 +199,7 @@ inline apply(c) {
 				fi
 			}
 			commit[c] = n;
-			CHECK(INV_INCARNATION, ONE_OF(VOTERS(c), 0) && ONE_OF(VOTERS(c), 1) && ONE_OF(VOTERS(c), 2))
+			CHECK(INV_INCARNATION, ONE_OF(VOTERS(c), 0) && ONE_OF(VOTERS(c), 1) && ONE_OF(VOTERS(c), 2) && !TWO_SPEAK(VOTERS(c)))
 		:: else
 		fi;
 		n = 0;
@@ -218,8 +224,9 @@ inline ask(c) {
 	}
 }
 
-/* The place of an old incarnation goes to a new one in steps. Each follows from what is committed, so that a new leader goes on where
- * the last one was, and none is begun while another is in flight. Whether the new one has caught up is left to chance. */
+/* The place of an old incarnation goes to a new one in steps: admit, learn, remove the old one, promote. Each follows from what is
+ * committed, so that a new leader goes on where the last one was, and none is begun while another is in flight. An id is the number of its
+ * core, so no other can use it. Whether the new one has caught up is left to chance: nothing but service rests on it. */
 #ifdef TWO_CHANGES
 #define KNOWN(c) head[c]
 #define MAY_CHANGE(c) READY(c)
@@ -238,7 +245,7 @@ inline ask(c) {
 #define NONE_VOTES(c, s) !(IN(log[KNOWN(c)].voters, 0, s) || IN(log[KNOWN(c)].voters, 1, s) || IN(log[KNOWN(c)].voters, 2, s) || \
 	IN(log[KNOWN(c)].voters, 3, s) || IN(log[KNOWN(c)].voters, 4, s))
 
-#ifdef ONE_STEP
+#ifdef ONE_STEP		/* an admitted core is a learner at once: fewer entries */
 #define LEARNS(i) SET(i)
 #define MAY_ADMIT(c) MAY_CHANGE(c)
 #else
@@ -310,17 +317,27 @@ inline boot() {
 		head[REWOUND] = kept_head;
 		commit[REWOUND] = kept_commit;
 		printf("MSC: the host starts core %d in place of %d, at term %d, entry %d\n", REWOUND, REPLACED, kept_term, kept_head);
-		CHECK(INV_INCARNATION, id[REWOUND] == REWOUND)
+		CHECK(INV_INCARNATION, !TWO_SPEAK(log[last].voters))
 	}
 }
 #endif
 
+#if BOOTS == 1			/* a smaller checker */
+#define EACH_CORE(act) :: act(0) :: act(1) :: act(2) :: act(3)
+#define FOR_CORE(act, i) :: act(0, i) :: act(1, i) :: act(2, i) :: act(3, i)
+#define FOR_NEW(act) FOR_CORE(act, 3)
+#define PAIRS(act) \
+	:: act(0, 1) :: act(0, 2) :: act(0, 3) :: act(1, 0) :: act(1, 2) :: act(1, 3) \
+	:: act(2, 0) :: act(2, 1) :: act(2, 3) :: act(3, 0) :: act(3, 1) :: act(3, 2)
+#else
+#define EACH_CORE(act) :: act(0) :: act(1) :: act(2) :: act(3) :: act(4)
+#define FOR_CORE(act, i) :: act(0, i) :: act(1, i) :: act(2, i) :: act(3, i) :: act(4, i)
+#define FOR_NEW(act) FOR_CORE(act, 3) FOR_CORE(act, 4)
 #define PAIRS(act) \
 	:: act(0, 1) :: act(0, 2) :: act(0, 3) :: act(0, 4) :: act(1, 0) :: act(1, 2) :: act(1, 3) :: act(1, 4) \
 	:: act(2, 0) :: act(2, 1) :: act(2, 3) :: act(2, 4) :: act(3, 0) :: act(3, 1) :: act(3, 2) :: act(3, 4) \
 	:: act(4, 0) :: act(4, 1) :: act(4, 2) :: act(4, 3)
-#define EACH_CORE(act) :: act(0) :: act(1) :: act(2) :: act(3) :: act(4)
-#define FOR_CORE(act, i) :: act(0, i) :: act(1, i) :: act(2, i) :: act(3, i) :: act(4, i)
+#endif
 
 active proctype fleet() {
 	byte n, x;	/* scratch: 0 between steps */
@@ -339,10 +356,10 @@ end:	do
 	PAIRS(replicate)
 	EACH_CORE(apply)
 	EACH_CORE(ask)
-	FOR_CORE(admit, 3) FOR_CORE(admit, 4)
-	FOR_CORE(learn, 3) FOR_CORE(learn, 4)
+	FOR_NEW(admit)
+	FOR_NEW(learn)
 	FOR_CORE(remove, 0) FOR_CORE(remove, 1) FOR_CORE(remove, 2) FOR_CORE(remove, 3)
-	FOR_CORE(promote, 3) FOR_CORE(promote, 4)
+	FOR_NEW(promote)
 #ifdef NO_ADMISSION
 	:: keep()
 #endif

@@ -31,6 +31,9 @@ func TestChaos(t *testing.T) {
 		name := fmt.Sprintf("-chaosseed=%d", seed)
 		t.Run(name, func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed)
+			if seed%2 == 0 {
+				smallSteps(t)
+			}
 			newChaos(t, seed).run()
 		})
 	}
@@ -67,6 +70,73 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	}
 	c.unruly = c.someMail
 	return c
+}
+
+// TestFoundingChaos: while a fleet is founded any replica may be killed at any time, and starts from its disk: the fleet is founded all the same.
+func TestFoundingChaos(t *testing.T) {
+	seed, rounds := *chaosSeed, 1
+	if seed == 0 {
+		if seed, rounds = 1, 20; testing.Short() {
+			rounds = 5
+		}
+	}
+	for n := range rounds {
+		seed := seed + uint64(n)
+		t.Run(fmt.Sprintf("-chaosseed=%d", seed), func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, seed)
+			c := &chaos{random: rand.New(rand.NewPCG(seed, 2)), pending: map[*host][]Persist{}, applied: map[string][32]byte{}, leaders: map[string][8]byte{}}
+			c.fleet = &fleet{t: t, hosts: []*host{nil, newHost(t, func(h *host) {
+				h.policy.Restart, h.policy.Partitions, h.config.Observe = wire.RestartMajority, 2, c.observed
+			})}}
+			c.attach(c.hosts[1], 1)
+			c.unruly = c.someMail
+			for s := Slot(2); s <= 3; s++ {
+				for _, h := range c.live() {
+					c.hook(h)
+				}
+				c.until("somebody leads", func() bool { return c.leader(0) != nil })
+				c.join(s)
+				c.until("it is in the fleet", func() bool { return len(c.hosts[s].c.parts) > 0 })
+				c.slow = true
+				for range 20 + c.random.IntN(60) {
+					c.pass(100)
+					c.check()
+					for _, h := range c.hosts[1:] {
+						c.some(h, c.random.IntN(6))
+						if h.dead {
+							c.start(h, h)
+						} else if !c.settled() && c.random.IntN(25) == 0 {
+							c.kill(h)
+						}
+					}
+				}
+				c.calm()
+			}
+			c.until("it is founded", func() bool { return c.leader(0) != nil && c.leader(0).c.Stats().Founded })
+			c.same()
+		})
+	}
+}
+
+// settled tells whether a partition is founded: then a majority can be lost.
+func (c *chaos) settled() bool {
+	return slices.ContainsFunc(c.all(), func(h *host) bool {
+		return slices.ContainsFunc(h.c.parts, func(p *partition) bool { return p.group.founded || len(p.group.members) > 2 })
+	})
+}
+
+// calm has all disks and hosts work as they should.
+func (c *chaos) calm() {
+	c.t.Helper()
+	c.slow = false
+	for _, h := range c.all() {
+		c.some(h, 1<<20)
+	}
+	for _, h := range c.hosts[1:] {
+		if h.dead {
+			c.start(h, h)
+		}
+	}
 }
 
 // observed checks that what is applied at an index is the same everywhere, and that a slot has one vote.
@@ -160,6 +230,9 @@ func (c *chaos) spare(victim *host) bool {
 			}
 			if !g.voter(m.id) {
 				return false
+			}
+			if !slices.Equal(h.c.parts[n].group.conf.GetVoters(), g.conf.GetVoters()) {
+				return false // it counts as those say that it knows, and they may be dead
 			}
 			if h != victim {
 				alive++
@@ -299,15 +372,8 @@ func (c *chaos) start(h, image *host) {
 // heal ends all harm. A host that another took the place of is started again.
 func (c *chaos) heal() {
 	c.t.Helper()
-	c.slow, c.unruly = false, nil
-	for _, h := range c.all() {
-		c.some(h, 1<<20)
-	}
-	for _, h := range c.hosts[1:] {
-		if h.dead {
-			c.start(h, h)
-		}
-	}
+	c.unruly = nil
+	c.calm()
 	c.until("leaders", func() bool {
 		return !slices.ContainsFunc(c.hosts[1].c.parts, func(p *partition) bool { return c.leaderOf(int(p.number)) == nil })
 	})

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -134,6 +135,18 @@ func TestOtherWorld(t *testing.T) {
 	}
 	if say(p.group.world) != term+1 {
 		t.Error("it does not listen to its own")
+	}
+}
+
+// TestOlderDisk: where boots are trusted, a replica whose disk is older than what it told the others ends, and says why.
+func TestOlderDisk(t *testing.T) {
+	f := newFleet(t, 3, nil)
+	f.same()
+	p := f.hosts[f.leader(0).slot%3+1].c.parts[0]
+	heartbeat, term, commit := raftpb.MsgHeartbeat, p.node.BasicStatus().GetTerm(), p.lastIndex+1
+	err := p.take(p.sessionOf(p.leader), world{}, &raftpb.Message{Type: &heartbeat, To: &p.id, From: &p.leader, Term: &term, Commit: &commit})
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("it goes on: %v", err)
 	}
 }
 

@@ -33,6 +33,10 @@ func TestRemoveOfTwo(t *testing.T) {
 	f.pass(2 * forgetMs)
 	f.lost = nil
 	f.until("it is out", func() bool { return f.leader(0) != nil && slices.Equal(f.voters(), []Slot{l.slot}) })
+	f.pass(1000)
+	if n := len(l.c.peers.links); n != 0 {
+		t.Errorf("%d sessions are kept with what is not in the fleet any more", n)
+	}
 }
 
 // TestReplaceOfTwo: so is that of one whose slot another replica has got, and whose host is not in the address book any more.
@@ -116,4 +120,21 @@ func TestExpiredTicket(t *testing.T) {
 	if after := l.c.parts[0].lastIndex; after != before || l.c.slot(2) != nil {
 		t.Errorf("%d entries were written", after-before)
 	}
+}
+
+// TestLeaderRestartedEarly: a replica that knows nobody yet hears its leader also after that was started again from its disk.
+func TestLeaderRestartedEarly(t *testing.T) {
+	f := newFleet(t, 1, nil)
+	f.lost = func(from, _ Slot) bool { return from == 1 && f.now.data[0] == peerFrame && len(f.now.data) > 250 } // snapshots are
+	f.join(2)
+	f.until("it has a place, and has heard of the leader", func() bool {
+		return len(f.hosts[2].c.parts) > 0 && f.hosts[2].c.parts[0].leader != 0
+	})
+	if f.hosts[2].c.parts[0].applied > 0 {
+		t.Fatal("it has got a snapshot already")
+	}
+	f.crash(1)
+	f.restart(1)
+	f.lost = nil
+	f.until("it votes", func() bool { return f.votes(2) })
 }

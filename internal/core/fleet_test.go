@@ -18,6 +18,7 @@ type fleet struct {
 	mail   []mail
 	moved  []*host                  // up, at addresses that are not known: FirstStranger and so on
 	unruly func()                   // delivers instead
+	joined int                      // replicas so far
 	lost   func(from, to Slot) bool // nil: nothing is
 	now    mail                     // that is being delivered
 	double bool                     // what is delivered comes twice, the second time last
@@ -64,11 +65,18 @@ func (f *fleet) join(s Slot) {
 	if told.Refusal != "" {
 		f.t.Fatalf("invite slot %d: %s", s, told.Refusal)
 	}
+	f.joinWith(s, told.Ticket)
+}
+
+// joinWith starts a host that has a ticket.
+func (f *fleet) joinWith(s Slot, ticket []byte) {
+	f.t.Helper()
 	first := f.hosts[1]
 	h := &host{t: f.t, signer: first.signer, policy: first.policy, config: first.config, disk: map[string][]byte{}, keys: map[string][32]byte{},
 		now: first.now, answer: map[uint64][]byte{}, told: map[uint64]Told{}}
-	h.config.Seed = [32]byte{byte(s), byte(len(f.hosts)), 77, byte(first.ids)}
-	c, effects, err := Join(h.config, told.Ticket, fmt.Appendf(nil, "host %d", s), h.newEpoch())
+	f.joined++
+	h.config.Seed = [32]byte{byte(s), 0, 77, byte(f.joined)}
+	c, effects, err := Join(h.config, ticket, fmt.Appendf(nil, "host %d", s), h.newEpoch())
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -170,17 +170,15 @@ func (c *Core) trusts(n *introduction) bool {
 	if !n.check(&c.identity) || n.incarnation == c.place.incarnation {
 		return false
 	}
-	return c.current(n.slot, n.serial) || n.serial > c.parts[0].applied || c.memberOf(n.slot, n.serial)
+	return c.admits(n.slot, n.serial)
 }
 
-// current tells whether a slot has the holder of that serial, or an older one: it may have got another after what this core knows. Else the slot was removed, or replaced.
-func (c *Core) current(n Slot, serial uint64) bool {
-	known := c.slot(n)
-	return known != nil && serial >= known.serial
-}
-
-// memberOf tells whether a slot's holder of that serial is still a member of a partition. Its vote may be needed to take it out.
-func (c *Core) memberOf(n Slot, serial uint64) bool {
+// admits tells whether there are sessions with a slot's holder of that serial. It has the slot, or may have got it after what this core knows; or it was removed or replaced,
+// and is a member of a partition still: its vote may be needed to take it out.
+func (c *Core) admits(n Slot, serial uint64) bool {
+	if known := c.slot(n); known != nil && serial >= known.serial || serial > c.parts[0].applied {
+		return true
+	}
 	return slices.ContainsFunc(c.parts, func(p *partition) bool {
 		return slices.ContainsFunc(p.group.members, func(m member) bool { return m.slot == n && m.serial == serial })
 	})

@@ -23,6 +23,7 @@ type link struct {
 	out, in        cipher.AEAD
 	sent, received uint64
 	heard          uint64      // elapsed at the last frame
+	sought         uint64      // when this core began it; 0: the other did
 	reading        wire.UnixMs // the other side's, then
 	queue          []byte      // items for the next frame
 	told           uint64      // elapsed from which on what its host tells of itself is proposed again

@@ -111,10 +111,12 @@ func (p *partition) append(m *raftpb.Message) {
 		p.held = append(p.held, m)
 		return
 	}
+	commit := p.hard.commit
 	if m.Term != nil && m.GetTerm() != 0 {
 		p.hard = hardState{m.GetTerm(), m.GetVote(), m.GetCommit()}
 	}
 	if m.Snapshot != nil {
+		p.hard.commit = commit // the stored log ends before the snapshot until that is installed
 		p.beginInstall(m)
 		return
 	}

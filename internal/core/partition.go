@@ -47,7 +47,7 @@ type partition struct {
 	reads   []read // that wait for an index to be applied
 	sweepAt int
 
-	seen []seen // who uses the raft ids that this replica does not know yet
+	seen []member // who uses the raft ids that this replica does not know yet
 
 	proposed proposed          // the leader's last steps towards the members that there should be
 	outgoing []*outgoing       // snapshots that are sent
@@ -163,10 +163,13 @@ func (p *partition) step(m *raftpb.Message) {
 }
 
 // becomeReady lets requests in, once this core leads and has applied all that was committed before. It begins with the time that is
-// committed: what it thought of the time until now was its own host's affair.
+// committed: what it thought of the time until now was its own host's affair. In a new fleet none is, and the first reading is good.
 func (p *partition) becomeReady(term uint64) {
 	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader && !p.ready {
-		p.ready, p.now = true, p.clock
+		p.ready = true
+		if p.clock != 0 { // in a new fleet no time is committed, and that of its only core counts; an invitation by 1970's clock has expired
+			p.now = p.clock
+		}
 		p.proposed = proposed{}
 		p.c.news++
 	}

@@ -112,7 +112,7 @@ func (c *Core) takeAccept(in Peer, id handshakeID) {
 	if l, answer, ok := c.finish(h, in.Data); ok {
 		c.peers.end(h)
 		c.emit(Send{in.Slot, answer})
-		l.via = in.Slot
+		l.via, l.sought = in.Slot, c.elapsed
 		c.peers.add(c, l)
 	}
 }
@@ -132,16 +132,32 @@ func (p *peers) end(h *handshake) {
 	p.handshakes = slices.DeleteFunc(p.handshakes, func(o *handshake) bool { return o == h })
 }
 
-// add takes a session in. Of one slot the oldest goes when there are too many.
+// add takes a session in. Of one slot one goes when there are too many: the oldest of those whose incarnation has a newer one, or that no member has, or of all.
 func (p *peers) add(c *Core, l *link) {
 	l.heard = c.elapsed
 	p.links = append(p.links, l)
-	of := func(o *link) bool { return o.slot == l.slot }
-	if n := len(slices.DeleteFunc(slices.Clone(p.links), func(o *link) bool { return !of(o) })); n > maxLinks {
-		oldest := slices.IndexFunc(p.links, of)
-		p.links = slices.Delete(p.links, oldest, oldest+1)
-	}
 	l.put(itemHost, c.host)
+	of := func(o *link) bool { return o.slot == l.slot }
+	if n := len(slices.DeleteFunc(slices.Clone(p.links), func(o *link) bool { return !of(o) })); n <= maxLinks {
+		return
+	}
+	for _, goes := range []func(*link) bool{
+		func(o *link) bool { return o != l && o.incarnation == l.incarnation },
+		func(o *link) bool { return !c.bound(o.incarnation) },
+		func(*link) bool { return true },
+	} {
+		if i := slices.IndexFunc(p.links, func(o *link) bool { return of(o) && goes(o) }); i >= 0 {
+			p.links = slices.Delete(p.links, i, i+1)
+			return
+		}
+	}
+}
+
+// bound tells whether an incarnation is a member of a partition.
+func (c *Core) bound(i Incarnation) bool {
+	return slices.ContainsFunc(c.parts, func(p *partition) bool {
+		return slices.ContainsFunc(p.group.members, func(m member) bool { return m.incarnation == i })
+	})
 }
 
 // find returns the newest session that matches, of those that were heard of lately if there is one.
@@ -167,14 +183,8 @@ func (p *partition) sessionOf(id uint64) *link {
 		return nil
 	}
 	return p.c.peers.find(func(l *link) bool {
-		return m != nil && p.speaksFor(l, m) || m == nil && slices.Contains(p.seen, seen{id, l.incarnation})
+		return m != nil && p.speaksFor(l, m) || m == nil && slices.ContainsFunc(p.seen, func(o member) bool { return o.id == id && p.speaksFor(l, &o) })
 	}, p.c.elapsed)
-}
-
-// seen is who uses a raft id that was given away by entries which this core has not applied.
-type seen struct {
-	id          uint64
-	incarnation Incarnation
 }
 
 // mayUse tells whether a session's other side may speak for a raft id. Where it is not known whose it is, because the entry that gave it away is still to
@@ -186,15 +196,15 @@ func (p *partition) mayUse(l *link, id uint64) bool {
 	if id <= p.applied {
 		return false
 	}
-	for _, s := range p.seen {
-		if s.id == id {
-			return s.incarnation == l.incarnation
+	for _, m := range p.seen {
+		if m.id == id {
+			return p.speaksFor(l, &m)
 		}
 	}
 	if len(p.seen) >= maxMembers {
 		p.seen = p.seen[1:]
 	}
-	p.seen = append(p.seen, seen{id, l.incarnation})
+	p.seen = append(p.seen, member{id, l.slot, l.serial, l.incarnation})
 	return true
 }
 
@@ -204,7 +214,8 @@ func (p *partition) speaksFor(l *link, m *member) bool {
 	if l.slot != m.slot || l.serial != m.serial {
 		return false
 	}
-	return l.incarnation == m.incarnation || !ruleBootHasNoVote || p.c.identity.policy.Restart == wire.RestartTrustDisk || !p.group.founded
+	founded := p.group.founded || p.world != (world{}) && len(p.group.members) == 0 // one that is admitted does not know it yet
+	return l.incarnation == m.incarnation || !ruleBootHasNoVote || p.c.identity.policy.Restart == wire.RestartTrustDisk || !founded
 }
 
 // send gives a message of raft's to a peer.
@@ -298,7 +309,7 @@ func (c *Core) item(l *link, kind uint8, body cryptobyte.String) error {
 	case itemRaft:
 		m := new(raftpb.Message)
 		if proto.Unmarshal(body, m) == nil && passes[m.GetType()] {
-			p.take(l, w, m)
+			return p.take(l, w, m)
 		}
 	case itemChunk:
 		return p.takeChunk(l, body)
@@ -320,11 +331,16 @@ var passes = map[raftpb.MessageType]bool{
 }
 
 // take gives raft a peer's message, if the peer may speak for its sender.
-func (p *partition) take(l *link, w world, m *raftpb.Message) {
-	if p.node != nil && m.GetTo() == p.id && p.mayUse(l, m.GetFrom()) {
-		p.world = w
-		p.step(m)
+func (p *partition) take(l *link, w world, m *raftpb.Message) error {
+	if p.node == nil || m.GetTo() != p.id || !p.mayUse(l, m.GetFrom()) {
+		return nil
 	}
+	if m.GetType() == raftpb.MsgHeartbeat && m.GetCommit() > p.lastIndex && p.install == nil && m.GetTerm() >= p.node.BasicStatus().GetTerm() {
+		return damaged("partition %d: the log ends at %d, and this replica has told the others that it has more: its disk is an old one. Replace it, with a ticket", p.number, p.lastIndex)
+	}
+	p.world = w
+	p.step(m)
+	return nil
 }
 
 // bootsTrusted tells whether a boot may have had its place from the disk although the policy is stricter: while the fleet is founded.
@@ -350,14 +366,15 @@ func (c *Core) tickPeers() {
 	ps := &c.peers
 	clear(ps.answered)
 	ps.handshakes = slices.DeleteFunc(ps.handshakes, func(h *handshake) bool { return c.elapsed-h.at > handshakeMs })
-	ps.links = slices.DeleteFunc(ps.links, func(l *link) bool { return c.elapsed-l.heard > forgetMs })
+	ps.links = slices.DeleteFunc(ps.links, func(l *link) bool { return c.elapsed-l.heard > forgetMs || !c.admits(l.slot, l.serial) })
 	c.tickJoin()
 	if len(c.parts) == 0 || c.stopping {
 		return
 	}
+	lonely := c.lonely()
 	for _, s := range c.parts[0].group.slots {
 		if s.number != c.place.slot {
-			c.seek(s.number)
+			c.seek(s.number, lonely)
 		}
 	}
 	for _, l := range ps.links {
@@ -365,9 +382,15 @@ func (c *Core) tickPeers() {
 	}
 }
 
-// seek begins a handshake with a slot of which nothing was heard lately.
-func (c *Core) seek(n Slot) {
-	l := c.peers.find(func(l *link) bool { return l.slot == n }, c.elapsed)
+// lonely tells whether this core misses a leader.
+func (c *Core) lonely() bool {
+	return slices.ContainsFunc(c.parts, func(p *partition) bool { return p.node == nil || p.leader == 0 })
+}
+
+// seek begins a handshake with a slot of which nothing was heard lately. One that misses a leader does so now and then all the same: what it hears may be another
+// incarnation than the one that leads.
+func (c *Core) seek(n Slot, lonely bool) {
+	l := c.peers.find(func(l *link) bool { return l.slot == n && (!lonely || c.elapsed-l.sought < silentMs) }, c.elapsed)
 	if l != nil && c.elapsed-l.heard < silentMs {
 		return
 	}
