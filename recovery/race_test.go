@@ -81,6 +81,17 @@ func TestRace(t *testing.T) {
 		}
 		mustRecover(t, c, id, k)
 	})
+	t.Run("delivered twice", func(t *testing.T) {
+		charged := v.charges("alice")
+		over := &twice{Transport: v, between: guess}
+		_, err := v.device("alice", over).Recover(t.Context(), right, id)
+		if maybe, _ := errors.AsType[*MaybeCounted](err); maybe == nil || !errors.Is(err, ErrRace) {
+			t.Fatalf("got %v", err)
+		}
+		if got := v.charges("alice") - charged; got != 2 {
+			t.Errorf("%d guesses were charged for one of each device", got)
+		}
+	})
 	t.Run("each time", func(t *testing.T) {
 		over := &line{Transport: v, before: func(n int) error {
 			if n%2 == 0 {
@@ -93,6 +104,23 @@ func TestRace(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// twice delivers the second request twice, drops the first answer to it, and lets something happen in between.
+type twice struct {
+	Transport
+	between func()
+	calls   int
+}
+
+func (w *twice) Call(ctx context.Context, envelope []byte) ([]byte, error) {
+	if w.calls++; w.calls == 2 {
+		if _, err := w.Transport.Call(ctx, envelope); err != nil {
+			return nil, err
+		}
+		w.between()
+	}
+	return w.Transport.Call(ctx, envelope)
 }
 
 // The core itself may be unable to answer after it has counted, or have no time at all. The one is told as a guess that may be gone.

@@ -83,11 +83,12 @@ func (c *Client) takeSerial(ctx context.Context, g *guess) error {
 	return nil
 }
 
-// lostTo reports whether a stale serial means for sure that this guess was not counted, so that it may have another serial: no
-// answer got lost, or another guess has just this serial. Otherwise it may have been counted before the others were.
+// lostTo reports whether a stale serial means for sure that this guess was not counted, so that it may have another serial: another guess has just
+// this serial, and is the last. Otherwise it may have been counted before the others were, also if no answer got lost: whoever carried the request may have
+// delivered it twice, and dropped the first answer.
 func (g *guess) lostTo(err error) bool {
 	refusal, _ := errors.AsType[*wire.Error](err)
-	if g.lost && refusal.Serial != g.serial {
+	if refusal.Serial != g.serial {
 		return false
 	}
 	g.serial, g.lost = 0, false

@@ -16,7 +16,7 @@ import (
 
 const (
 	killAfter = 1500 * time.Millisecond // of steady load
-	killLoad  = 6 * time.Second
+	killLoad  = 5 * time.Second
 )
 
 // failover kills the leader under load, again and again, and measures for how long nobody is answered.

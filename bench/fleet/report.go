@@ -25,6 +25,7 @@ type loadRow struct {
 	replicas, delayMs int
 	mix               string
 	outcome           outcome
+	alone             outcome // one operation after the other
 }
 
 type batchRow struct {
@@ -58,9 +59,10 @@ func (r *report) print(w io.Writer) {
 		}
 		return rows > 0
 	}
-	table(len(r.loads), "| mix | replicas | delay, each way | operations a second | p50 | p99 | failed |", "|---|---|---|---|---|---|---|")
+	table(len(r.loads), "| mix | replicas | delay, each way | operations a second | p50 | p99 | p50 alone | failed |", "|---|---|---|---|---|---|---|---|")
 	for _, l := range r.loads {
-		fmt.Fprintf(w, "| `%s` | %d | %s | %.0f | %.0f ms | %.0f ms | %d |\n", l.mix, l.replicas, delay(l.delayMs), l.outcome.PerSecond, l.outcome.P50, l.outcome.P99, l.outcome.Failed)
+		fmt.Fprintf(w, "| `%s` | %d | %s | %.0f | %.0f ms | %.0f ms | %.0f ms | %d |\n", l.mix, l.replicas, delay(l.delayMs),
+			l.outcome.PerSecond, l.outcome.P50, l.outcome.P99, l.alone.P50, l.outcome.Failed+l.alone.Failed)
 	}
 	table(len(r.batches), "| replicas | under way | operations a second | syncs of a change, each node | bytes between nodes of a change | writes of a change |", "|---|---|---|---|---|---|")
 	for _, b := range r.batches {

@@ -75,7 +75,11 @@ func (b *bench) loads(ctx context.Context, f *fleet, delayMs int) error {
 		if err != nil {
 			return err
 		}
-		b.report.loads = append(b.report.loads, loadRow{f.size, delayMs, mix, o})
+		alone, err := f.load(ctx, mix, 1, 8, b.duration/2)
+		if err != nil {
+			return err
+		}
+		b.report.loads = append(b.report.loads, loadRow{f.size, delayMs, mix, o, alone})
 		progress("%d replicas, %d ms: %s %.0f a second, p50 %.0f ms, p99 %.0f ms", f.size, delayMs, mix, o.PerSecond, o.P50, o.P99)
 	}
 	return nil

@@ -163,7 +163,7 @@ func (p *partition) step(m *raftpb.Message) {
 }
 
 // becomeReady lets requests in, once this core leads and has applied all that was committed before. It begins with the time that is
-// committed: what it thought of the time until now was its own host's affair.
+// committed: what it thought of the time until now was its own host's affair. In a new fleet none is, and the first reading is good.
 func (p *partition) becomeReady(term uint64) {
 	if s := p.node.BasicStatus(); s.GetTerm() == term && s.RaftState == raft.StateLeader && !p.ready {
 		p.ready = true
