@@ -43,6 +43,7 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	*fleet
 	random  *rand.Rand
+	calmed  bool                // what is under way has had its time
 	slow    bool                // disks are
 	pending map[*host][]Persist // handed out and not stored
 	images  map[Slot][]*host    // copies of hosts with their disks
@@ -229,7 +230,10 @@ func (c *chaos) spare(victim *host) bool {
 				continue
 			}
 			if !g.voter(m.id) {
-				return false
+				if !c.calmed {
+					return false
+				}
+				continue
 			}
 			if !slices.Equal(h.c.parts[n].group.conf.GetVoters(), g.conf.GetVoters()) {
 				return false // it counts as those say that it knows, and they may be dead
@@ -374,6 +378,8 @@ func (c *chaos) heal() {
 	c.t.Helper()
 	c.unruly = nil
 	c.calm()
+	c.pass(5000)
+	c.calmed = true
 	c.until("leaders", func() bool {
 		return !slices.ContainsFunc(c.hosts[1].c.parts, func(p *partition) bool { return c.leaderOf(int(p.number)) == nil })
 	})
@@ -406,6 +412,7 @@ func (c *chaos) heal() {
 // again starts a host again, in whose place another was.
 func (c *chaos) again(h *host) {
 	c.t.Helper()
+	c.pass(3000)
 	c.until(fmt.Sprintf("slot %d can be spared", h.slot), func() bool { return c.spare(h) })
 	c.kill(h)
 	c.start(h, h)

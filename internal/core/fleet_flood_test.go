@@ -57,3 +57,22 @@ func TestDoubledHandshake(t *testing.T) {
 	}
 	f.same()
 }
+
+// TestOldSessions: sessions with an incarnation that is gone, though it is a member, do not keep out the next one's.
+func TestOldSessions(t *testing.T) {
+	f := newFleet(t, 3, majority)
+	f.same()
+	l := f.leader(0)
+	victim := l.slot%3 + 1
+	gone := f.hosts[victim].c.place.incarnation
+	for n := range byte(maxLinks) {
+		i := &introduction{slot: victim, serial: f.hosts[victim].c.place.serial, incarnation: gone}
+		l.c.peers.add(l.c, newLink(i, handshakeID{n}, make([]byte, 32), [32]byte{n}, true))
+	}
+	f.crash(victim)
+	f.restart(victim)
+	f.pass(2000)
+	if !f.votes(victim) {
+		t.Error("it is kept out")
+	}
+}

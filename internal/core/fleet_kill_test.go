@@ -4,6 +4,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -118,7 +119,12 @@ func TestTicketUsedTwice(t *testing.T) {
 	told := f.admin(Admin{Command: AdminInvite, Slot: 4})
 	for n := range 2 {
 		f.joinWith(4, told.Ticket)
-		f.pass(5000)
+		f.hosts[4].record = true
+		f.pass(joinNoteMs + 1000)
+		noted := slices.ContainsFunc(f.hosts[4].effects, func(e Effect) bool { _, ok := e.(Note); return ok })
+		if noted != (n == 1) {
+			t.Errorf("joiner %d: a note is there: %v", n, noted)
+		}
 		if joined := len(f.hosts[4].c.parts) > 0; joined != (n == 0) {
 			t.Fatalf("joiner %d: %v", n, joined)
 		}

@@ -23,6 +23,7 @@ type joining struct {
 	ticket *joinTicket
 	first  NewEpoch
 	at     uint64                 // elapsed when they were asked last
+	noted  bool                   // the operator was told that nobody answers
 	asked  map[handshakeID][]byte // what opens the answers
 	order  []handshakeID
 }
@@ -48,6 +49,7 @@ const (
 	joinTicketV1 = 1
 	inviteMs     = 24 * 3600_000
 	joinAgainMs  = 200
+	joinNoteMs   = 20_000
 	maxAsked     = 16
 )
 
@@ -111,6 +113,10 @@ func (c *Core) tickJoin() {
 		return
 	}
 	j.at = max(c.elapsed, 1)
+	if !j.noted && c.elapsed >= joinNoteMs {
+		j.noted = true
+		c.note("no replica of the fleet has taken this one in yet: either none is reached, or none leads, or the ticket was used, replaced or has expired")
+	}
 	public, err := kem.NewPublicKey(j.ticket.key)
 	if err != nil {
 		return

@@ -132,7 +132,8 @@ func (p *peers) end(h *handshake) {
 	p.handshakes = slices.DeleteFunc(p.handshakes, func(o *handshake) bool { return o == h })
 }
 
-// add takes a session in. Of one slot one goes when there are too many: the oldest of those whose incarnation has a newer one, or that no member has, or of all.
+// add takes a session in. Of one slot one goes when there are too many: the oldest whose incarnation has a newer one, or that is silent, or that no member has, or of
+// all the others.
 func (p *peers) add(c *Core, l *link) {
 	l.heard = c.elapsed
 	p.links = append(p.links, l)
@@ -141,12 +142,17 @@ func (p *peers) add(c *Core, l *link) {
 	if n := len(slices.DeleteFunc(slices.Clone(p.links), func(o *link) bool { return !of(o) })); n <= maxLinks {
 		return
 	}
+	newest := map[Incarnation]*link{}
+	for _, o := range p.links {
+		newest[o.incarnation] = o
+	}
 	for _, goes := range []func(*link) bool{
-		func(o *link) bool { return o != l && o.incarnation == l.incarnation },
+		func(o *link) bool { return newest[o.incarnation] != o },
+		func(o *link) bool { return c.elapsed-o.heard >= silentMs },
 		func(o *link) bool { return !c.bound(o.incarnation) },
 		func(*link) bool { return true },
 	} {
-		if i := slices.IndexFunc(p.links, func(o *link) bool { return of(o) && goes(o) }); i >= 0 {
+		if i := slices.IndexFunc(p.links, func(o *link) bool { return of(o) && o != l && goes(o) }); i >= 0 {
 			p.links = slices.Delete(p.links, i, i+1)
 			return
 		}
