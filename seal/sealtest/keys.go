@@ -111,41 +111,6 @@ func testCancelled(f *fixture) {
 	}
 }
 
-// testCancelledMeanwhile ends contexts while a slow device may be in the middle of a call. The call has its effect or not; what
-// comes after it finds the sealer in order, and no late answer.
-func testCancelledMeanwhile(f *fixture) {
-	id := f.newKey()
-	sealed, before := f.seal(id, secret, aad), f.keys()
-	for range 4 {
-		gone := f.newKey()
-		before = append(before, gone)
-		for name, method := range map[string]func(context.Context) error{
-			"NewKey":  func(ctx context.Context) error { _, err := f.NewKey(ctx); return err },
-			"Seal":    func(ctx context.Context) error { _, err := f.Seal(ctx, id, secret, aad); return err },
-			"Open":    func(ctx context.Context) error { _, err := f.Open(ctx, id, sealed, aad); return err },
-			"Keys":    func(ctx context.Context) error { _, err := f.Keys(ctx); return err },
-			"Destroy": func(ctx context.Context) error { return f.Destroy(ctx, gone) },
-		} {
-			ctx, cancel := context.WithCancel(f.Context())
-			go cancel()
-			if err := method(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				f.Errorf("%s: %v", name, err)
-			}
-			cancel()
-		}
-		f.opens(id, sealed, aad, secret)
-		f.check(f.Destroy(f.Context(), gone))
-		f.lists(gone, false)
-	}
-	f.reopen()
-	f.opens(id, sealed, aad, secret)
-	for _, made := range f.keys() {
-		if !slices.Contains(before, made) {
-			f.made = append(f.made, made) // by a NewKey that nobody waited for
-		}
-	}
-}
-
 func testClosed(f *fixture) {
 	id := f.newKey()
 	sealed := f.seal(id, secret, aad)
