@@ -26,11 +26,7 @@ const (
 func (n *Network) serveGateway(ctx context.Context, c *conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n.running.Go(func() error {
-		_ = c.write(ctx.Done())
-		c.net.Close()
-		return nil
-	})
+	n.answers(ctx, c)
 	n.running.Go(func() error {
 		for {
 			table, changed := n.table()

@@ -324,13 +324,9 @@ func (n *Network) serveStranger(ctx context.Context, c *conn, from Fingerprint) 
 		return
 	}
 	defer n.leave(number)
-	done, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n.running.Go(func() error {
-		_ = c.write(done.Done())
-		c.net.Close()
-		return nil
-	})
+	n.answers(ctx, c)
 	for room := strangerBytes; room > 0; {
 		f, err := c.read(room)
 		if err != nil || f.kind != frameData || n.peerOf(from) != nil { // it may come again, as what it is now
@@ -339,6 +335,15 @@ func (n *Network) serveStranger(ctx context.Context, c *conn, from Fingerprint) 
 		room -= len(f.body) + 64
 		n.config.Deliver(number, f.body)
 	}
+}
+
+// answers writes what is queued for who has dialled, until ctx ends or that is gone.
+func (n *Network) answers(ctx context.Context, c *conn) {
+	n.running.Go(func() error {
+		_ = c.write(ctx.Done())
+		c.net.Close()
+		return nil
+	})
 }
 
 func (n *Network) enter(c *conn) (number uint16, ok bool) {

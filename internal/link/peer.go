@@ -88,25 +88,33 @@ func (p *peer) state() PeerState {
 	return PeerState{Node: p.node, Connected: p.conn != nil, Heard: p.heard}
 }
 
-// run dials again and again, with growing waits, and at once when the peer was heard of.
+// run dials again and again, and at once when the peer was heard of.
 func (p *peer) run(ctx context.Context, n *Network) {
+	connect := func() (bool, error) { return p.connect(ctx, n) }
+	redial(ctx, p.here, connect, func(err error) {
+		level := slog.LevelDebug
+		if errors.Is(err, errPinned) {
+			level = slog.LevelWarn
+		}
+		n.log.Log(ctx, level, "no connection with a node", "slot", p.node.Slot, "error", err)
+	})
+}
+
+// redial connects again and again until ctx ends, with growing waits, of which here breaks one off. Lost is told how each connection ended, or why there was none.
+func redial(ctx context.Context, here <-chan struct{}, connect func() (connected bool, err error), lost func(error)) {
 	for wait := firstRedial; ; wait = min(2*wait, lastRedial) {
-		connected, err := p.connect(ctx, n)
+		connected, err := connect()
 		if ctx.Err() != nil {
 			return
 		}
 		if connected {
 			wait = firstRedial
 		}
-		level := slog.LevelDebug
-		if errors.Is(err, errPinned) {
-			level = slog.LevelWarn
-		}
-		n.log.Log(ctx, level, "no connection with a node", "slot", p.node.Slot, "error", err)
+		lost(err)
 		timer := time.NewTimer(wait/2 + rand.N(wait))
 		select {
 		case <-timer.C:
-		case <-p.here:
+		case <-here:
 			wait = firstRedial
 		case <-ctx.Done():
 		}

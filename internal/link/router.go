@@ -222,19 +222,8 @@ func (n *node) connected() bool {
 
 // run dials again and again.
 func (n *node) run(ctx context.Context, r *Router) {
-	for wait := firstRedial; ; wait = min(2*wait, lastRedial) {
-		connected, err := n.connect(ctx, r)
-		if ctx.Err() != nil {
-			return
-		}
-		if connected {
-			wait = firstRedial
-		}
-		r.log.Debug("no connection with a node", "address", n.info.Address, "error", err)
-		if !pause(ctx, wait/2+rand.N(wait)) {
-			return
-		}
-	}
+	connect := func() (bool, error) { return n.connect(ctx, r) }
+	redial(ctx, nil, connect, func(err error) { r.log.Debug("no connection with a node", "address", n.info.Address, "error", err) })
 }
 
 func (n *node) connect(ctx context.Context, r *Router) (connected bool, err error) {
