@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coffer-backup/coffer/internal/operator"
+	"github.com/coffer-backup/coffer/internal/proc"
 )
 
 // fleet is a cofferd dev that runs, and its nodes.
@@ -120,7 +121,7 @@ func (f *fleet) kill(ctx context.Context, slot int) error {
 	if err != nil {
 		return err
 	}
-	for _, core := range childrenOf(s.PID) {
+	for _, core := range proc.ChildrenOf(s.PID) {
 		syscall.Kill(core, syscall.SIGKILL)
 	}
 	return syscall.Kill(s.PID, syscall.SIGKILL)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/coffer-backup/coffer/internal/proc"
 )
 
 // fleetOf measures fleets of n replicas: without a proxy first, so that it costs nothing.
@@ -128,9 +130,9 @@ func (b *bench) idling(ctx context.Context) (err error) {
 	taken := func() map[int]node {
 		m := map[int]node{}
 		for _, s := range f.statuses(ctx) {
-			n := node{host: cpuOf(s.PID)}
-			for _, c := range childrenOf(s.PID) {
-				n.core += cpuOf(c)
+			n := node{host: proc.CPUOf(s.PID)}
+			for _, c := range proc.ChildrenOf(s.PID) {
+				n.core += proc.CPUOf(c)
 			}
 			m[int(s.Slot)] = n
 		}

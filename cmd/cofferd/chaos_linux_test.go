@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coffer-backup/coffer/internal/operator"
+	"github.com/coffer-backup/coffer/internal/proc"
 	"github.com/coffer-backup/coffer/recovery"
 	"github.com/coffer-backup/coffer/vault"
 	"github.com/coffer-backup/coffer/wire"
@@ -86,7 +87,7 @@ func (c *chaos) hurt(slot vault.Slot, how int) (heal func()) {
 	c.t.Helper()
 	p := c.running[slot]
 	core := func(s syscall.Signal) {
-		for _, pid := range childrenOf(p.Process.Pid) {
+		for _, pid := range proc.ChildrenOf(p.Process.Pid) {
 			syscall.Kill(pid, s) // it may have ended
 		}
 	}

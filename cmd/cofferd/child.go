@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/coffer-backup/coffer/internal/proc"
 )
 
 // child is a cofferd dev in a process of its own, so that what it takes is not what its clients take.
@@ -112,10 +114,10 @@ func (c *child) stop() {
 func (c *child) cpu() (host, core time.Duration) {
 	pid := c.cmd.Process.Pid
 	if c.replicas == 1 {
-		return cpuOf(pid), cpuOfChildren(pid)
+		return proc.CPUOf(pid), cpuOfChildren(pid)
 	}
-	host = cpuOf(pid) + cpuOfChildren(pid) // the gateway and every host; a host's child is its core
-	for _, node := range childrenOf(pid) {
+	host = proc.CPUOf(pid) + cpuOfChildren(pid) // the gateway and every host; a host's child is its core
+	for _, node := range proc.ChildrenOf(pid) {
 		core += cpuOfChildren(node)
 	}
 	return host, core

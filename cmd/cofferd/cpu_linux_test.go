@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coffer-backup/coffer/internal/proc"
 	"github.com/coffer-backup/coffer/internal/settings"
 )
 
@@ -16,8 +17,8 @@ func TestCPUOfThis(t *testing.T) {
 		os.ReadFile("/proc/self/stat") // takes time of both kinds
 	}
 	before := ownCPU()
-	inProc := cpuOf(os.Getpid())
-	if after := ownCPU(); inProc < before-2*time.Second/userHz || inProc > after {
+	inProc := proc.CPUOf(os.Getpid())
+	if after := ownCPU(); inProc < before-2*time.Second/proc.UserHz || inProc > after {
 		t.Errorf("%v, between %v and %v", inProc, before, after)
 	}
 }
@@ -34,7 +35,7 @@ func TestCPU(t *testing.T) {
 		if err := w.register(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return cpuOf(d.Process.Pid) > 0 && cpuOfChildren(d.Process.Pid) > 0 && ownCPU() > 0
+		return proc.CPUOf(d.Process.Pid) > 0 && cpuOfChildren(d.Process.Pid) > 0 && ownCPU() > 0
 	})
 	if inOne := startDev(t, t.TempDir(), "--core", settings.CoreInProcess); cpuOfChildren(inOne.Process.Pid) != 0 {
 		t.Error("a core without a process has taken time")

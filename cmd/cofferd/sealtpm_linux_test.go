@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/coffer-backup/coffer/internal/proc"
 )
 
 // startTPM starts a TPM in software and returns its socket.
@@ -55,7 +57,7 @@ func TestNodeTPM(t *testing.T) {
 		code, _, _ := cofferd(t, "vault", "status", "--config", file)
 		return code == codeOK && statusOf(t, file).Serving
 	})
-	for _, pid := range append(childrenOf(p.Process.Pid), p.Process.Pid) {
+	for _, pid := range append(proc.ChildrenOf(p.Process.Pid), p.Process.Pid) {
 		if line := must(os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)))(t); strings.Contains(string(line), secret) {
 			t.Errorf("process %d has the auth value in its arguments", pid)
 		}

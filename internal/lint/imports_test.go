@@ -209,6 +209,9 @@ var rules = []rule{{
 	},
 	deny: []string{"os", "os/exec"},
 }, {
+	folder:  "internal/proc",
+	against: "nothing: it reads figures of processes, for measurements",
+}, {
 	folder:  "internal/vectortest",
 	against: "what it compares: it sees texts, and no code that they test",
 }, {
@@ -221,7 +224,7 @@ var rules = []rule{{
 }, {
 	folder:  "bench/fleet",
 	against: "measures a fleet as its operators run it, from outside",
-	ours:    []string{"internal/operator"},
+	ours:    []string{"internal/proc", "internal/operator"},
 	others:  []string{"golang.org/x/sync"},
 }, {
 	folder:  "cmd",
