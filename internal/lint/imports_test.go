@@ -43,7 +43,7 @@ var rules = []rule{{
 	folder: ".",
 	against: "the app that embeds us links what we link: no SQLite beside its own (whose locks a " +
 		"second copy would drop), nothing of our command line",
-	ours:   []string{"archive", "blob", "internal/password", "recovery", "wire"},
+	ours:   []string{"archive", "blob", "internal/durable", "internal/password", "recovery", "wire"},
 	others: []string{"golang.org/x/sys", "golang.org/x/text"},
 	denyDeps: []string{
 		"modernc.org", "github.com/alecthomas/kong", "github.com/zalando/go-keyring", "github.com/vbauerster/mpb",
@@ -83,9 +83,13 @@ var rules = []rule{{
 }, {
 	folder:  "internal/keystore",
 	against: "whoever else uses the device: it holds this device's copy of K",
-	ours:    []string{"."},
+	ours:    []string{".", "internal/durable"},
 	others:  []string{"github.com/zalando/go-keyring"},
 	deny:    []string{"net", "os/exec"},
+}, {
+	folder:  "internal/durable",
+	against: "a loss of power; what it writes may be secret, so it shows it to nobody",
+	deny:    []string{"net", "os/exec", "log"},
 }, {
 	folder:  "internal/kit",
 	against: "whoever made the page's texts, such as a destination's name; it writes K on a page that must reach nobody else",
