@@ -25,8 +25,13 @@ const service = "coffer"
 // timeout bounds the wait for a person to unlock the keyring.
 const timeout = time.Minute
 
-// ErrKeyring means that the keyring could not be used; the key may be in it.
-var ErrKeyring = errors.New("the operating system's keyring cannot be used")
+// ErrKeyring means that the keyring could not be used; the key may be in it. It is a coffer.ErrKeyLocked.
+var ErrKeyring error = keyringError{}
+
+type keyringError struct{}
+
+func (keyringError) Error() string { return "the operating system's keyring cannot be used" }
+func (keyringError) Unwrap() error { return coffer.ErrKeyLocked }
 
 // Existing returns where a device that is set up keeps its key: in a file if there is one. With filesOnly the
 // keyring is not looked into.
