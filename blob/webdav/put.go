@@ -49,8 +49,11 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	for tries := 0; errors.Is(err, errAgain) && tries < maxTries; tries++ {
 		err = s.put(ctx, name, data)
 	}
-	if errors.Is(err, errAgain) {
+	switch {
+	case errors.Is(err, errAgain):
 		err = fmt.Errorf("%w: %w", blob.ErrUnreachable, err)
+	case errors.Is(err, blob.ErrNotFound):
+		err = fmt.Errorf("%w: its folder has been removed (%v)", blob.ErrUnreachable, err)
 	}
 	if err != nil {
 		return s.explain("put", name, err)
