@@ -76,6 +76,12 @@ var rules = []rule{{
 	ours:    []string{"blob"},
 	others:  []string{any},
 }, {
+	folder:  "destination",
+	against: "whoever reads over the user's shoulder: credentials pass here, and no key",
+	ours:    []string{".", "blob", "internal/durable"},
+	others:  []string{"golang.org/x/oauth2"},
+	deny:    []string{"log"},
+}, {
 	folder:  "sqlitecopy",
 	against: "a hostile database runs in SQLite's code, in a process of its own that never held K",
 	others:  []string{"modernc.org/sqlite", "golang.org/x/sys"},
