@@ -28,6 +28,8 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Compare the digits with your written copy or the recovery kit, and run the same command again. Nothing was written, and no attempt is counted."
 	case coffer.CauseNoKey:
 		return "Give this device the key again: " + a.adoptCommand()
+	case coffer.CauseKeysLocked:
+		return "Unlock it, or log in, and run the same command again. For runs where nobody is logged in: COFFER_HOME=" + shellQuote(a.stateDir()) + " " + a.adoptCommand() + " keeps the key in a file."
 	case coffer.CauseUnreachable:
 		return "Connect or mount it, then run the same command again. Nothing is lost."
 	case coffer.CauseDenied:

@@ -153,7 +153,7 @@ func (a *app) deviceToSetUp() (*coffer.Device, error) {
 	return d, nil
 }
 
-func (a *app) deviceWith(keys func(stateDir string, filesOnly bool) coffer.KeyStore) (*coffer.Device, error) {
+func (a *app) deviceWith(keys func(stateDir string, filesOnly bool) keystore.Store) (*coffer.Device, error) {
 	dir, err := coffer.DefaultStateDir()
 	if err != nil {
 		return nil, err
