@@ -93,11 +93,13 @@ func (v *verdict) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// asError keeps the errors among the arguments, so that callers can ask for their causes.
+// asError keeps the errors among the arguments that say that the destination is not to be had, so that callers can tell this from a
+// broken promise.
 func asError(format string, args []any) error {
 	failure := &brokenPromise{text: fmt.Sprintf(format, args...)}
 	for _, arg := range args {
-		if err, ok := arg.(error); ok {
+		err, ok := arg.(error)
+		if ok && (errors.Is(err, blob.ErrUnreachable) || errors.Is(err, blob.ErrDenied) || errors.Is(err, blob.ErrFull)) {
 			failure.causes = append(failure.causes, err)
 		}
 	}
