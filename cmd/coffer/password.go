@@ -63,7 +63,9 @@ func awaitChange(fd int, before term.State) {
 	}
 }
 
-func (a *app) readPasswordFile(path string) (string, error) { return a.readSecretFile("password", path) }
+func (a *app) readPasswordFile(path string) (string, error) {
+	return a.readSecretFile("password", path)
+}
 
 // readSecretFile reads the one line of a file; what says for errors which secret it is.
 func (a *app) readSecretFile(what, path string) (string, error) {

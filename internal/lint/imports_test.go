@@ -47,7 +47,7 @@ var rules = []rule{{
 	others: []string{"golang.org/x/sys", "golang.org/x/text"},
 	denyDeps: []string{
 		"modernc.org", "github.com/alecthomas/kong", "github.com/zalando/go-keyring", "github.com/vbauerster/mpb",
-		"golang.org/x/term", "rsc.io/qr", "testing", module + "/internal/chatgen",
+		"golang.org/x/term", "rsc.io/qr", "github.com/minio", "testing", module + "/internal/chatgen",
 	},
 }, {
 	folder:  "archive",
@@ -81,6 +81,16 @@ var rules = []rule{{
 	ours:    []string{".", "blob", "internal/durable"},
 	others:  []string{"golang.org/x/oauth2"},
 	deny:    []string{"log"},
+}, {
+	folder:  "blob/s3",
+	against: "the S3 server, and whoever answers in its place; the bucket's keys are here",
+	ours:    []string{"blob"},
+	others:  []string{"github.com/minio/minio-go/v7"},
+	deny:    []string{"os", "log", "log/slog"},
+}, {
+	folder:  "blob/s3/s3test",
+	against: "nobody: it runs a server beside a test",
+	others:  []string{"github.com/minio/minio-go/v7"},
 }, {
 	folder:  "sqlitecopy",
 	against: "a hostile database runs in SQLite's code, in a process of its own that never held K",
