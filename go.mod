@@ -14,6 +14,7 @@ require (
 	github.com/bytemare/ksf v0.5.0
 	github.com/bytemare/opaque v0.18.0
 	github.com/cockroachdb/pebble/v2 v2.1.7
+	github.com/emersion/go-webdav v0.6.0
 	github.com/google/go-tpm v0.9.8
 	github.com/klauspost/compress v1.20.3
 	github.com/miekg/pkcs11 v1.1.2
