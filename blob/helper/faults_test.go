@@ -29,7 +29,9 @@ var calls = map[string]func(ctx context.Context, s blob.Store) error{
 	"delete": func(ctx context.Context, s blob.Store) error { return s.Delete(ctx, "d/x") },
 	"list": func(ctx context.Context, s blob.Store) error {
 		for _, err := range s.List(ctx, "") {
-			return err
+			if err != nil {
+				return err
+			}
 		}
 		return nil
 	},
