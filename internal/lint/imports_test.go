@@ -92,6 +92,12 @@ var rules = []rule{{
 	against: "nobody: it runs a server beside a test",
 	others:  []string{"github.com/minio/minio-go/v7"},
 }, {
+	folder:  "blob/helper",
+	against: "the process at the other end, on either side: bytes of a pipe, nothing secret, and no network of our own",
+	ours:    []string{"blob"},
+	others:  []string{"golang.org/x/crypto/cryptobyte", "golang.org/x/sync"},
+	deny:    []string{"crypto", "net"},
+}, {
 	folder:  "sqlitecopy",
 	against: "a hostile database runs in SQLite's code, in a process of its own that never held K",
 	others:  []string{"modernc.org/sqlite", "golang.org/x/sys"},
@@ -256,6 +262,10 @@ var rules = []rule{{
 	against: "nobody: reads source",
 }}
 
+// elsewhere is what no package of this module may depend on, at any depth: it is linked by a module of its own, whose process
+// never holds K.
+var elsewhere = []string{"github.com/rclone"}
+
 type pkg struct {
 	ImportPath    string
 	Imports, Deps []string
@@ -274,6 +284,11 @@ func TestImports(t *testing.T) {
 	for _, system := range []struct{ goos, cgo string }{{"linux", "0"}, {"linux", "1"}, {"darwin", "0"}, {"windows", "0"}} {
 		for _, p := range list(t, system.goos, system.cgo) {
 			seen[p.folder()] = true
+			for _, path := range p.Deps {
+				if match(path, elsewhere) {
+					t.Errorf("%s (%s): must not depend on %s, which is for another process", p.ImportPath, system.goos, path)
+				}
+			}
 			r := ruleFor(p)
 			if r == nil {
 				t.Errorf("%s: no rule says what it may import; add one to the table", p.ImportPath)
