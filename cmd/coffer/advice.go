@@ -98,6 +98,9 @@ func (a *app) unlockAdvice() string {
 
 // destinationText is the destination that a command is about, if that is known.
 func (a *app) destinationText() string {
+	if a.place != "" {
+		return a.place
+	}
 	if a.from != "" {
 		return a.from
 	}

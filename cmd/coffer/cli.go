@@ -85,10 +85,12 @@ type app struct {
 
 	warned        []string           // what was said whatever --quiet says; JSON repeats it
 	from          string             // destination that was named with --from, for advice; empty: the device's own
+	place         string             // destination that the command sets up, for advice
 	known         []coffer.Freshness // what the vault knows of archives, once it has given a key back
 	recoveredWith string             // the password that gave it back
 	unreadable    error              // what is wrong with the newest state, if an older one was opened for that
 	answered      bool               // the JSON document is on its way
+	openers       []*destination.Opener
 }
 
 func newApp(ctx context.Context, in, out, err *os.File) *app {
@@ -129,6 +131,9 @@ func run(ctx context.Context, args []string, in, out, err *os.File) int {
 
 // finish writes out what is buffered and explains the error.
 func (a *app) finish(err error) int {
+	for _, o := range a.openers {
+		o.Close() // what a helper has acknowledged is safe already
+	}
 	if flushErr := a.out.Flush(); err == nil {
 		err = flushErr
 	}

@@ -9,9 +9,11 @@ import (
 	"github.com/coffer-backup/coffer/internal/keystore"
 )
 
-// opener opens destinations with the credentials that this device keeps.
+// opener opens destinations with the credentials that this device keeps, until the run ends.
 func (a *app) opener(secrets destination.Secrets) *destination.Opener {
-	return &destination.Opener{Secrets: secrets}
+	o := &destination.Opener{Secrets: secrets, HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) }}
+	a.openers = append(a.openers, o)
+	return o
 }
 
 // openDestination opens what is there; it makes nothing.

@@ -32,7 +32,7 @@ func (c *destinationAddCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.from = l.String()
+	a.place = l.String()
 	dir, err := coffer.DefaultStateDir()
 	if err != nil {
 		return err
