@@ -48,6 +48,7 @@ var rules = []rule{{
 	denyDeps: []string{
 		"modernc.org", "github.com/alecthomas/kong", "github.com/zalando/go-keyring", "github.com/vbauerster/mpb",
 		"golang.org/x/term", "rsc.io/qr", "testing", module + "/internal/chatgen",
+		"google.golang.org/api", "golang.org/x/oauth2",
 	},
 }, {
 	folder:  "archive",
@@ -75,6 +76,16 @@ var rules = []rule{{
 	against: "the provider: a driver moves sealed bytes, and can leak no key that it cannot name",
 	ours:    []string{"blob"},
 	others:  []string{any},
+}, {
+	folder:  "blob/gdrive",
+	against: "Google, who can answer anything; and whoever would have the user's token, which goes to two addresses and into no process",
+	ours:    []string{"blob"},
+	others:  []string{"google.golang.org/api", "golang.org/x/oauth2"},
+	deny:    []string{"os", "os/exec", "testing"},
+}, {
+	folder:  "blob/gdrive/fakedrive",
+	against: "code that is tested with it: a fake that shared a line with the driver would share its mistakes",
+	deny:    []string{"testing", "os/exec"},
 }, {
 	folder:  "sqlitecopy",
 	against: "a hostile database runs in SQLite's code, in a process of its own that never held K",
