@@ -61,8 +61,8 @@ var (
 	// ErrNoKey means that the key store has no key under the name asked for.
 	ErrNoKey = errors.New("this device has no copy of the key")
 
-	// ErrKeyLocked means that the key store cannot be used now, as a keyring while nobody is logged in. The key may be in it.
-	ErrKeyLocked = errors.New("the place of the key cannot be opened now")
+	// ErrKeysLocked means that the key store does not give what it keeps now, such as a keyring where nobody is logged in. A KeyStore wraps it.
+	ErrKeysLocked = errors.New("this device's secrets cannot be had now")
 
 	// ErrSource means that the chat store is not there or is no folder.
 	ErrSource = errors.New("cannot back up this source")
