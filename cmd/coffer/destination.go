@@ -11,7 +11,7 @@ import (
 
 // opener opens destinations with the credentials that this device keeps, until the run ends.
 func (a *app) opener(secrets destination.Secrets) *destination.Opener {
-	o := &destination.Opener{Secrets: secrets, HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) }}
+	o := &destination.Opener{Secrets: secrets, UploadBytesPerSecond: a.uploadLimit, HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) }}
 	a.openers = append(a.openers, o)
 	return o
 }
