@@ -197,9 +197,11 @@ func (a *app) scheduleOff(d *coffer.Device) error {
 func (a *app) removeSchedule(stateDir string) (was bool, err error) {
 	stored, err := schedule.Load(stateDir)
 	was = err == nil
-	t, err := newTask(stateDir)
-	if err != nil {
-		return was, err
+	t, taskErr := newTask(stateDir)
+	if errors.Is(err, schedule.ErrNone) && taskErr != nil {
+		return false, nil // one that cannot be named was never there
+	} else if taskErr != nil {
+		return was, taskErr
 	}
 	runner := stored.Runner
 	if runner == "" {

@@ -51,12 +51,13 @@ func (s *schedulePart) look(a *app, d *coffer.Device, history coffer.History) er
 	}
 	standing := stored.Standing(time.Now(), history.LastGood)
 	s.Schedule, s.text = scheduleJSONOf(stored, standing), stored.Plan.String()
+	var state install.State
 	t, err := newTask(d.Dir())
-	if err != nil {
-		return err
+	if err == nil {
+		state, err = t.system.State(a.ctx, stored.Runner, t.command, stored.Plan)
 	}
 	again := "set it again: " + scheduleCommand(stored)
-	switch state, err := t.system.State(a.ctx, stored.Runner, t.command, stored.Plan); {
+	switch {
 	case err != nil:
 		s.trouble = fmt.Sprintf("it is not known whether the schedule runs: %v", err)
 	case state == install.Absent:

@@ -39,6 +39,21 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFileBytes))
 }
 
+func (c contents) anyExists() bool {
+	for path := range c {
+		if exists(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// exists is also true of a symbolic link that leads nowhere.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // write makes it so.
 func (c contents) write() (err error) {
 	for path, data := range c {
