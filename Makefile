@@ -12,7 +12,7 @@ PLATFORMS := darwin/arm64 windows/amd64
 # for them, so what links it is left out.
 NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
 
-.PHONY: build demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet clean
+.PHONY: build demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet bench-destinations clean
 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
@@ -55,7 +55,7 @@ vuln: # known vulnerabilities in what is linked
 fuzz: # each fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench: bench-archive bench-vault bench-fleet
+bench: bench-archive bench-vault bench-fleet bench-destinations
 
 bench-archive: build # against tar | zstd | age and restic; BENCHFLAGS="-help" lists the flags
 	scripts/setup.sh bench
@@ -70,6 +70,11 @@ bench-vault: build # operations a second and their times, the parts of one, and 
 bench-fleet: build # several replicas: far apart, one killed, one away, idle; FLEETFLAGS="-quick" or "-help"
 	go build -C tools -o ../bin/toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server
 	go run ./bench/fleet $(FLEETFLAGS)
+
+bench-destinations: # requests, bytes and time on an S3 server, beside restic; DESTFLAGS="-help" lists the flags
+	scripts/setup.sh bench
+	go build -C tools -o ../bin/toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server
+	go run ./bench/destinations $(DESTFLAGS)
 
 clean:
 	rm -rf bin
