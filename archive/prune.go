@@ -237,6 +237,9 @@ func (p *pruning) listAll(ctx context.Context) (map[format.Mark]int64, error) {
 				return nil, err
 			}
 			present[format.Mark{Type: t, Name: o.digest}] = o.size
+			if len(present) > maxListed { // their marks must fit into a head
+				return nil, fmt.Errorf("%w: the destination lists more than %d objects", ErrDamaged, maxListed)
+			}
 		}
 	}
 	return present, nil
