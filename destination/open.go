@@ -32,6 +32,9 @@ type Opener struct {
 	// UploadBytesPerSecond limits what is sent to each destination; 0: no limit.
 	UploadBytesPerSecond int64
 
+	// Google replaces Google's addresses, for tests.
+	Google Google
+
 	mu     sync.Mutex
 	opened []io.Closer
 }
@@ -52,6 +55,8 @@ func (o *Opener) Open(ctx context.Context, text string, create bool) (blob.Store
 		return o.openS3(ctx, l, create)
 	case WebDAV:
 		return o.openWebDAV(ctx, l, create)
+	case Drive:
+		return o.openDrive(ctx, l, create)
 	case ICloud:
 		return o.openICloud(ctx, l, create)
 	case Rclone:
