@@ -95,7 +95,7 @@ func TestConformanceElsewhere(t *testing.T) {
 	}
 	s := start(t)
 	s.Set(func(b *fakedrive.Behaviour) {
-		b.ListDelay, b.PageSize, b.LimitEvery = 5*time.Millisecond, 300, 1000
+		b.ListDelay, b.PageSize, b.LimitEvery = 2*time.Millisecond, 300, 2500
 	})
 	store, err := gdrive.Create(t.Context(), config(s, "Backups/Chats"))
 	if err != nil {

@@ -67,8 +67,10 @@ func (s *Store) put(ctx context.Context, name string, data []byte) error {
 	return s.settle(ctx, mine)
 }
 
-// settle decides whether mine is the object, when Drive lists it: then all files that are older are listed too, if its index keeps the order.
+// settle decides whether mine is the object, when Drive lists it: then all files that are older are listed too, if its index keeps the order. An index that
+// lags may not, so it gets about the same time again.
 func (s *Store) settle(ctx context.Context, mine entry) error {
+	lagged := false
 	for wait := range s.listWaits(ctx) {
 		if wait.err != nil {
 			return wait.err
@@ -78,6 +80,11 @@ func (s *Store) settle(ctx context.Context, mine entry) error {
 			return err
 		}
 		if !slices.ContainsFunc(found, func(e entry) bool { return e.id == mine.id }) {
+			lagged = true
+			continue
+		}
+		if lagged {
+			lagged = false
 			continue
 		}
 		first, err := s.firstLiving(ctx, found, mine.id)

@@ -66,10 +66,11 @@ func set(codes ...string) map[string]bool {
 var (
 	passing = set("RequestTimeout", "SlowDown", "SlowDownRead", "SlowDownWrite", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded",
 		"OperationAborted", "ConditionalRequestConflict", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "TooManyRequests")
-	full = set("QuotaExceeded", "InsufficientStorage", "StorageQuotaExceeded", "ServiceQuotaExceeded", "EntityQuotaExceeded", "InsufficientCapacity", "StorageFull",
-		"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "AccountQuotaExceeded", "NoSpaceLeft", "InsufficientQuota")
+	full   = set("QuotaExceeded", "InsufficientStorage", "StorageQuotaExceeded", "ServiceQuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded")
+	absent = set("NoSuchKey", "NotFound", "NoSuchVersion", "NoSuchObject")
 	denied = set("AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
-		"TokenRefreshRequired", "AccountProblem", "NotSignedUp", "InvalidSecurity", "RequestTimeTooSkewed", "RequestExpired", "Unauthorized", "InvalidObjectState")
+		"TokenRefreshRequired", "AccountProblem", "NotSignedUp", "InvalidSecurity", "RequestTimeTooSkewed", "RequestExpired", "Unauthorized", "InvalidObjectState",
+		"XAdminUserNotFound")
 	elsewhere = set("AuthorizationHeaderMalformed", "InvalidRegion", "PermanentRedirect", "TemporaryRedirect", "Redirect", "IllegalLocationConstraintException")
 	misnamed  = set("ObjectParentIsFile", "ExistingObjectIsDirectory", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory", "KeyTooLongError")
 )
@@ -95,7 +96,9 @@ func (s *Store) class(a *attempt, e minio.ErrorResponse) error {
 	}
 	switch a.status {
 	case http.StatusNotFound:
-		return blob.ErrNotFound
+		if absent[e.Code] {
+			return blob.ErrNotFound
+		}
 	case http.StatusPreconditionFailed:
 		return blob.ErrExists
 	case http.StatusUnauthorized, http.StatusForbidden:

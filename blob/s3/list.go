@@ -27,6 +27,7 @@ type pages struct {
 	token   string // of the last request
 	empty   int    // pages since the last object
 	entries int
+	most    int // entries that a listing may have
 }
 
 // turn is called before a page is asked for.
@@ -43,8 +44,8 @@ func (p *pages) turn(token string) error {
 
 func (p *pages) entry() error {
 	p.empty = 0
-	if p.entries++; p.entries > maxListed {
-		return fmt.Errorf("%w: it lists more than %d objects", errNotS3, maxListed)
+	if p.entries++; p.entries > p.most {
+		return fmt.Errorf("%w: it lists more than %d objects", errNotS3, p.most)
 	}
 	return nil
 }
@@ -59,7 +60,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, er
 			yield(blob.Info{}, fmt.Errorf("list %q in %v: %w", prefix, s, context.Cause(ctx)))
 			return
 		}
-		l := &listing{s: s, prefix: prefix, yield: yield}
+		l := &listing{s: s, prefix: prefix, yield: yield, watch: pages{most: s.maxListed}}
 		for l.moved = true; l.moved; { // as long as there is progress, patience begins anew
 			l.moved, l.failed = false, nil
 			err := s.do(ctx, "list", prefix, l.run)

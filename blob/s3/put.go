@@ -49,9 +49,10 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	err = s.do(ctx, "put", name, func(ctx context.Context, a *attempt) error {
 		tries++
 		if s.config.CheckThenPut {
-			if err := s.absent(ctx, a, key); err != nil {
+			if err := s.mustBeAbsent(ctx, a, key); err != nil {
 				return err
 			}
+			a.object = false
 		}
 		_, err := s.core.PutObject(ctx, s.config.Bucket, key, bytes.NewReader(data), int64(len(data)),
 			base64.StdEncoding.EncodeToString(md5Sum[:]), hex.EncodeToString(sha256Sum[:]), options)
@@ -69,20 +70,19 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 
 // putRefused names the answers that only a PUT gets.
 func (s *Store) putRefused(a *attempt, err error) error {
+	e := minio.ToErrorResponse(err)
 	switch {
-	case err == nil || a.status != http.StatusNotImplemented && a.status != http.StatusNotFound:
-		return err
-	case a.status == http.StatusNotFound:
-		e := minio.ToErrorResponse(err)
-		e.Code = "NoSuchBucket" // nothing else can be missing
+	case err != nil && a.status == http.StatusNotFound && absent[e.Code]:
+		e.Code = minio.NoSuchBucket // nothing else can be missing
 		return e
+	case err != nil && a.status == http.StatusNotImplemented:
+		return fmt.Errorf("%w: it does not know If-None-Match, without which writers can replace each other's objects (%s)", errRefused, s.said(a, e))
 	}
-	return fmt.Errorf("%w: it does not know If-None-Match, without which writers can replace each other's objects (%s)",
-		errRefused, s.said(a, minio.ToErrorResponse(err)))
+	return err
 }
 
-// absent is ErrExists if there is an object.
-func (s *Store) absent(ctx context.Context, a *attempt, key string) error {
+// mustBeAbsent answers as a PUT with If-None-Match does.
+func (s *Store) mustBeAbsent(ctx context.Context, a *attempt, key string) error {
 	_, err := s.get(ctx, a, key, nil, 0)
 	switch refusal := s.outcome(ctx, a, err); {
 	case errors.Is(refusal, blob.ErrNotFound):

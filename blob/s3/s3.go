@@ -93,6 +93,8 @@ type Store struct {
 	core   *minio.Core
 	retry  transport.Retry
 	seen   seen
+
+	maxListed int // tests take less
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -132,7 +134,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open destination %v: %w", c, err)
 	}
-	s := &Store{config: c, core: core}
+	s := &Store{config: c, core: core, maxListed: maxListed}
 	if c.Prefix != "" {
 		s.prefix = c.Prefix + "/"
 	}

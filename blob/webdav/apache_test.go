@@ -14,6 +14,8 @@ import (
 	"testing"
 	"text/template"
 	"time"
+
+	"github.com/coffer-backup/coffer/blob/webdav"
 )
 
 const (
@@ -26,6 +28,11 @@ const (
 type apache struct {
 	url    string // of a folder that it serves, which is there and empty
 	folder string // the same in the file system
+}
+
+// config leads to a folder below the one that is there.
+func (a apache) config(folder string) webdav.Config {
+	return webdav.Config{URL: a.url + "/" + folder, User: testUser, Password: testPassword}
 }
 
 var apacheConfig = template.Must(template.New("").Parse(`

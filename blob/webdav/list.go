@@ -21,7 +21,7 @@ import (
 
 // Bounds of a listing. A folder's list is kept until it is whole, since half of one must not be yielded twice, at some
 // 150 bytes for each entry.
-const (
+var (
 	maxFolderEntries = 1 << 20
 	maxFolders       = 1 << 16 // that one List looks into
 )
@@ -122,10 +122,14 @@ type child struct {
 
 // readFolder returns what is in the folder at the path, each name once, and the server's time.
 func (s *Store) readFolder(ctx context.Context, path string) (found []child, now time.Time, err error) {
+	entries := 0
 	err = s.propfind(ctx, path, "1", func(resp *http.Response) {
-		found = nil
+		found, entries = nil, 0
 		now, _ = http.ParseTime(resp.Header.Get("Date"))
 	}, func(e entry) error {
+		if entries++; entries > maxFolderEntries {
+			return fmt.Errorf("%w: a folder has more than %d entries", errListed, maxFolderEntries)
+		}
 		if e.code == http.StatusNotFound {
 			return nil // removed meanwhile
 		}
@@ -135,9 +139,6 @@ func (s *Store) readFolder(ctx context.Context, path string) (found []child, now
 		}
 		if err := usable(e); err != nil {
 			return err
-		}
-		if len(found) == maxFolderEntries {
-			return fmt.Errorf("%w: a folder has more than %d entries", errListed, maxFolderEntries)
 		}
 		found = append(found, child{strings.Clone(name), e.collection, e.sizeBytes, e.modTime})
 		return nil

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,9 @@ import (
 const (
 	maxPieceBytes = 64 << 10 // one tag, with its attributes, or text between tags
 	maxNesting    = 16
-	maxListBytes  = 1 << 30
 )
+
+var maxListBytes int64 = 1 << 30
 
 // entry is what a multistatus says of one resource.
 type entry struct {
@@ -139,43 +141,46 @@ func (p *parser) start(name xml.Name) error {
 	}
 	p.open = append(p.open, local)
 	p.text.Reset()
-	switch strings.Join(p.open, ">") {
-	case "multistatus>response":
+	switch {
+	case p.at("response"):
 		p.now = entry{sizeBytes: -1}
-	case "multistatus>response>propstat":
+	case p.at("response", "propstat"):
 		p.prop = entry{sizeBytes: -1}
-	case "multistatus>response>propstat>prop>resourcetype>collection":
+	case p.at("response", "propstat", "prop", "resourcetype", "collection"):
 		p.prop.collection = true
 	}
 	return nil
 }
 
+// at reports whether exactly these elements of the multistatus are open.
+func (p *parser) at(names ...string) bool { return slices.Equal(p.open[1:], names) }
+
 func (p *parser) end() (err error) {
 	text := strings.TrimSpace(p.text.String())
 	p.text.Reset()
-	switch strings.Join(p.open, ">") {
-	case "multistatus>response":
+	switch {
+	case p.at("response"):
 		err = p.response()
-	case "multistatus>response>href":
+	case p.at("response", "href"):
 		if p.now.path != "" {
 			return fmt.Errorf("%w: two resources in one", errListed)
 		}
 		p.now.path, err = pathOf(text)
-	case "multistatus>response>status":
+	case p.at("response", "status"):
 		p.now.code, err = statusOf(text)
-	case "multistatus>response>propstat":
+	case p.at("response", "propstat"):
 		if p.prop.code == http.StatusOK {
 			path, code := p.now.path, p.now.code
 			p.now = p.prop
 			p.now.path, p.now.code, p.now.found = path, code, true
 		}
-	case "multistatus>response>propstat>status":
+	case p.at("response", "propstat", "status"):
 		p.prop.code, err = statusOf(text)
-	case "multistatus>response>propstat>prop>getcontentlength":
+	case p.at("response", "propstat", "prop", "getcontentlength"):
 		if text != "" {
 			p.prop.sizeBytes, err = sizeOf(text)
 		}
-	case "multistatus>response>propstat>prop>getlastmodified":
+	case p.at("response", "propstat", "prop", "getlastmodified"):
 		p.prop.modTime, _ = http.ParseTime(text) // a clock that nothing depends on
 	}
 	p.open = p.open[:len(p.open)-1]
@@ -191,7 +196,7 @@ func (p *parser) response() error {
 
 func pathOf(href string) (string, error) {
 	u, err := url.Parse(href)
-	if err != nil || !strings.HasPrefix(u.Path, "/") {
+	if err != nil || !strings.HasPrefix(u.Path, "/") || strings.Contains(u.Path+"/", "/../") || strings.Contains(u.Path+"/", "/./") {
 		return "", fmt.Errorf("%w: %.100q is not the address of a resource", errListed, href)
 	}
 	return u.Path, nil

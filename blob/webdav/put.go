@@ -49,8 +49,11 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	for tries := 0; errors.Is(err, errAgain) && tries < maxTries; tries++ {
 		err = s.put(ctx, name, data)
 	}
-	if errors.Is(err, errAgain) {
+	switch {
+	case errors.Is(err, errAgain):
 		err = fmt.Errorf("%w: %w", blob.ErrUnreachable, err)
+	case errors.Is(err, blob.ErrNotFound):
+		err = fmt.Errorf("%w: its folder has been removed (%v)", blob.ErrUnreachable, err)
 	}
 	if err != nil {
 		return s.explain("put", name, err)
@@ -75,15 +78,18 @@ func (s *Store) put(ctx context.Context, name string, data []byte) error {
 		p.discard(ctx, p.work)
 		return err
 	}
-	switch err := s.move(ctx, p.work, p.claim); {
-	case err == nil:
-		return p.publish(ctx)
-	case status(err) == http.StatusPreconditionFailed, errors.Is(err, blob.ErrNotFound):
+	err := s.move(ctx, p.work, p.claim)
+	switch status(err) {
+	case 0:
+		if err == nil {
+			return p.publish(ctx)
+		}
+	// The last two are how servers put it that find out late.
+	case http.StatusPreconditionFailed, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict:
 		return p.lost(ctx, retried(err))
-	default:
-		p.discard(ctx, p.work)
-		return err
 	}
+	p.discard(ctx, p.work)
+	return err
 }
 
 // putting is one try to put an object.
@@ -123,9 +129,9 @@ func (p *putting) publish(ctx context.Context) error {
 		// Another object is there; or an earlier try of ours did it, or another writer in our stead: then our bytes are no longer here.
 		_, here := p.store.stat(ctx, p.claim+p.id)
 		err = p.settle(ctx, errors.Is(here, blob.ErrNotFound))
-	case status(err) == http.StatusConflict: // the folder is gone
+	case status(err) == http.StatusConflict: // its folder is gone, or it is a folder itself
 		p.store.folders.Clear()
-		err = errAgain
+		err = p.settle(ctx, false)
 	}
 	p.discard(ctx, p.claim)
 	return err

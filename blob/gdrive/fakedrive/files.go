@@ -98,8 +98,8 @@ func (s *Server) create(m metadata, data []byte, g grant) (*file, *fault) {
 	if fault := s.check(&m, int64(len(data)), g); fault != nil {
 		return nil, fault
 	}
-	now := time.Now()
-	f := &file{metadata: m, client: g.client, data: data, created: now.UTC().Truncate(time.Millisecond), visible: now.Add(s.b.ListDelay)}
+	created := time.Now().UTC().Truncate(time.Millisecond)
+	f := &file{metadata: m, client: g.client, data: data, created: created, visible: created.Add(time.Millisecond + s.b.ListDelay)}
 	s.keep(f)
 	return f, nil
 }

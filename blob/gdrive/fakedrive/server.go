@@ -9,7 +9,7 @@
 //
 // It does not do: sharing, shared drives, revisions, trash other than [Server.Trash], changes of a file, checks of a file's type, exports, full text, batch
 // requests, more than one user, the consent page (consent is given at once, or refused by [Behaviour]), and the real service's limits per second. Its index lags by one
-// fixed time and in order, which the real one does not promise. It is no reference: where it and Drive differ, Drive is right.
+// fixed time, and shows files in the order of their times, all of one millisecond at once, which the real one does not promise. It is no reference: where it and Drive differ, Drive is right.
 //
 // It trusts its caller, keeps everything in memory, and is for tests alone.
 package fakedrive
