@@ -60,7 +60,7 @@ func (o *Opener) Open(ctx context.Context, text string, create bool) (blob.Store
 	case ICloud:
 		return o.openICloud(ctx, l, create)
 	case Rclone:
-		return o.openHelper(ctx, l)
+		return o.openHelper(ctx, l, create)
 	}
 	panic("a kind of location without a driver")
 }
@@ -148,7 +148,7 @@ func (o *Opener) openICloud(ctx context.Context, l ICloud, create bool) (blob.St
 		l.Folder = iCloudFolder
 	}
 	if runtime.GOOS != "darwin" {
-		return o.openHelper(ctx, Rclone{"icloud", l.Folder})
+		return o.openHelper(ctx, Rclone{"icloud", l.Folder}, create)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -157,13 +157,17 @@ func (o *Opener) openICloud(ctx context.Context, l ICloud, create bool) (blob.St
 	return coffer.OpenDestination(ctx, filepath.Join(home, "Library", "Mobile Documents", "com~apple~CloudDocs", filepath.FromSlash(l.Folder)), create)
 }
 
-func (o *Opener) openHelper(ctx context.Context, l Rclone) (blob.Store, error) {
+func (o *Opener) openHelper(ctx context.Context, l Rclone, create bool) (blob.Store, error) {
 	program, err := o.findHelper()
 	if err != nil {
 		return nil, err
 	}
+	command := []string{program, "serve"}
+	if create {
+		command = append(command, "--create")
+	}
 	store, err := helper.Open(ctx, helper.Config{
-		Command: []string{program, l.Remote + ":" + l.Path}, UploadBytesPerSecond: o.UploadBytesPerSecond, Stderr: o.HelperSays,
+		Command: append(command, l.Remote+":"+l.Path), UploadBytesPerSecond: o.UploadBytesPerSecond, Stderr: o.HelperSays,
 	})
 	if err != nil {
 		return nil, err

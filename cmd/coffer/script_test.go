@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){"coffer": func() {
 		useFakeGoogle()
 		main()
-	}})
+	}, "coffer-rclone": helperMain})
 }
 
 func TestScripts(t *testing.T) {
@@ -71,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"otherbusy":  otherBusy,
 			"vault":      vaults.command,
 			"killwhen":   killWhen,
+			"alone":      alone,
 			"s3server":   places.s3server,
 			"s3secret":   s3secret,
 			"davserver":  davserver,
