@@ -44,18 +44,19 @@ func configure(ctx context.Context) error {
 	return nil
 }
 
-// secrets are where rclone's libraries show some: a URL's user and password, its parameters, and headers.
+// secrets are where rclone's libraries show some: a URL's user and password, its parameters, and headers. What stands before and
+// after them stays.
 var secrets = []*regexp.Regexp{
-	regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s"']+@`),
-	regexp.MustCompile(`(://[^\s"'?]*\?)[^\s"']+`),
-	regexp.MustCompile(`(?i)((?:Bearer|Basic) )[a-zA-Z0-9._~+/=-]+`),
-	regexp.MustCompile(`(?i)((?:access_?token|refresh_?token|client_?secret|password|passwd|pass|secret|api_?key|authorization)["']?\s*[=:]\s*["']?)[^\s"',&}]+`),
+	regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s"']+(@)`),
+	regexp.MustCompile(`(://[^\s"'?]*\?)[^\s"']+()`),
+	regexp.MustCompile(`(?i)((?:Bearer|Basic) )[a-zA-Z0-9._~+/=-]+()`),
+	regexp.MustCompile(`(?i)((?:access_?token|refresh_?token|client_?secret|password|passwd|pass|secret|api_?key|authorization)["']?\s*[=:]\s*["']?)[^\s"',&}]+()`),
 }
 
 // scrub takes out of a text what looks like a secret.
 func scrub(text string) string {
 	for _, secret := range secrets {
-		text = secret.ReplaceAllString(text, "${1}(redacted)")
+		text = secret.ReplaceAllString(text, "${1}(redacted)${2}")
 	}
 	return text
 }

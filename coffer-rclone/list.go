@@ -39,12 +39,12 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(blob.Info, e
 		return nil
 	}
 	listing, stop := context.WithCancel(ctx)
-	batches, ended := make(chan fs.DirEntries), make(chan error, 1)
+	batches, ended := make(chan []blob.Info), make(chan error, 1)
 	go func() {
 		defer close(batches)
-		ended <- s.walk(listing, dir, func(batch fs.DirEntries) error {
+		ended <- s.walk(listing, dir, func(entries fs.DirEntries) error {
 			select {
-			case batches <- batch:
+			case batches <- infosOf(listing, entries, prefix): // rclone may use entries again
 				return nil
 			case <-listing.Done():
 				return listing.Err()
@@ -61,14 +61,15 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(blob.Info, e
 		seen = map[string]bool{}
 	}
 	for batch := range batches {
-		for _, entry := range batch {
-			if info, ok := infoOf(ctx, entry, prefix); ok && !seen[info.Name] {
-				if seen != nil {
-					seen[info.Name] = true
-				}
-				if !yield(info, nil) {
-					return errStop
-				}
+		for _, info := range batch {
+			if seen[info.Name] {
+				continue
+			}
+			if seen != nil {
+				seen[info.Name] = true
+			}
+			if !yield(info, nil) {
+				return errStop
 			}
 		}
 	}
@@ -85,12 +86,15 @@ func folderOf(prefix string) (string, bool) {
 	return dir, blob.ValidName(dir) == nil
 }
 
-func infoOf(ctx context.Context, entry fs.DirEntry, prefix string) (blob.Info, bool) {
-	object, ok := entry.(fs.Object)
-	if !ok || !strings.HasPrefix(entry.Remote(), prefix) || blob.ValidName(entry.Remote()) != nil || entry.Size() < 0 {
-		return blob.Info{}, false
+// infosOf picks the objects that are ours, and whose names have the prefix.
+func infosOf(ctx context.Context, entries fs.DirEntries, prefix string) (infos []blob.Info) {
+	for _, entry := range entries {
+		name := entry.Remote()
+		if _, ok := entry.(fs.Object); ok && strings.HasPrefix(name, prefix) && blob.ValidName(name) == nil && entry.Size() >= 0 {
+			infos = append(infos, blob.Info{Name: name, SizeBytes: entry.Size(), ModTime: entry.ModTime(ctx)})
+		}
 	}
-	return blob.Info{Name: object.Remote(), SizeBytes: object.Size(), ModTime: object.ModTime(ctx)}, true
+	return infos
 }
 
 // walk lists a folder and those in it, by the provider's own means where it has some, and else no deeper than names go.

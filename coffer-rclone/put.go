@@ -48,6 +48,7 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	defer unlock()
 	s.tidy(ctx)
 	unsure := false // whether an earlier try may have had its effect
+	again := false  // whether an unknown fault has been tried again
 	return s.do(ctx, "put", name, func() error {
 		found, err := s.f.NewObject(ctx, name)
 		switch {
@@ -61,7 +62,12 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 			return err
 		}
 		unsure = true
-		return s.publish(ctx, name, data)
+		err = s.publish(ctx, name, data)
+		if err != nil && classOf(err) == nil && !again {
+			// Two clients may have made one folder in the same moment, for which SFTP has no code.
+			again, err = true, fserrors.RetryError(err)
+		}
+		return err
 	})
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coffer-backup/coffer/blob"
@@ -113,41 +113,40 @@ func (s *server) listen(t *testing.T, config string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := &bytes.Buffer{}
-	accepted := make(chan struct{})
-	go func() {
-		defer close(accepted)
+	var running sync.WaitGroup
+	running.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			socket, err := conn.(*net.TCPConn).File()
-			conn.Close()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			one := exec.CommandContext(t.Context(), sshd, "-i", "-e", "-f", config)
-			one.Stdin, one.Stdout = socket, socket
-			one.Stderr = os.Stderr
-			err = one.Start()
-			socket.Close()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			go one.Wait()
-		}
-	}()
-	t.Cleanup(func() {
-		listener.Close()
-		<-accepted
-		if t.Failed() {
-			t.Logf("sshd: %s", said)
+			running.Go(func() { serveConn(t, conn.(*net.TCPConn), config) })
 		}
 	})
+	t.Cleanup(func() { // before it, the clients' cleanup has closed their connections
+		listener.Close()
+		running.Wait()
+	})
 	return listener.Addr().String()
+}
+
+func serveConn(t *testing.T, conn *net.TCPConn, config string) {
+	socket, err := conn.File()
+	conn.Close()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	one := exec.Command(sshd, "-i", "-e", "-f", config)
+	one.Stdin, one.Stdout = socket, socket
+	one.Stderr = t.Output()
+	err = one.Start()
+	socket.Close()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_ = one.Wait() // its status is the client's doing
 }
 
 func TestSFTP(t *testing.T) {
@@ -176,5 +175,41 @@ func TestSFTPFaults(t *testing.T) {
 	write(t, wrong, strings.Replace(string(config), "key_file = "+filepath.Join(server.dir, "client"), "key_file = "+filepath.Join(server.dir, "host"), 1))
 	if _, err := openHelper(t, wrong, "test:"+server.data); !errors.Is(err, blob.ErrDenied) {
 		t.Errorf("the wrong key: %v", err)
+	}
+}
+
+// TestSFTPWriters lets two helpers race, as two machines would: the server refuses the second.
+func TestSFTPWriters(t *testing.T) {
+	server := startServer(t)
+	var stores [2]blob.Store
+	for i := range stores {
+		s, err := openHelper(t, server.config, "test:"+server.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores[i] = s
+	}
+	for round := range 20 {
+		name := fmt.Sprintf("race/%d", round)
+		var errs [len(stores)]error
+		var puts sync.WaitGroup
+		for i, s := range stores {
+			puts.Go(func() { errs[i] = s.Put(t.Context(), name, []byte{byte(i)}) })
+		}
+		puts.Wait()
+		won := 0
+		for i, err := range errs {
+			if err == nil {
+				won++
+				if got, err := blobtest.Read(t.Context(), stores[0], name); err != nil || len(got) != 1 || got[0] != byte(i) {
+					t.Errorf("%s is %v, %v; want that of writer %d", name, got, err, i)
+				}
+			} else if !errors.Is(err, blob.ErrExists) {
+				t.Error(err)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%s: %d writers won", name, won)
+		}
 	}
 }
