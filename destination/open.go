@@ -103,7 +103,7 @@ func (o *Opener) openS3(ctx context.Context, l S3, create bool) (blob.Store, err
 		return nil, err
 	}
 	config := s3.Config{
-		Bucket: l.Bucket, Prefix: l.Prefix, Endpoint: l.Endpoint, Region: l.Region, Insecure: l.Insecure,
+		Bucket: l.Bucket, Prefix: l.Prefix, Endpoint: l.Endpoint, Region: l.Region, Insecure: l.Insecure, CheckThenPut: l.CheckThenPut,
 		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SessionToken: keys.SessionToken,
 		UploadBytesPerSecond: o.UploadBytesPerSecond,
 	}
