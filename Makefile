@@ -12,10 +12,13 @@ PLATFORMS := darwin/arm64 windows/amd64
 # for them, so what links it is left out.
 NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
 
-.PHONY: build demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet clean
+.PHONY: build build-pkcs11 demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet clean
 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
+
+build-pkcs11: # ./bin/cofferd that can speak to PKCS#11 tokens: not static, for it loads their libraries; needs a C compiler
+	CGO_ENABLED=1 go build -trimpath -o bin/ ./cmd/cofferd
 
 demo: build # the whole story on a made-up chat store
 	./bin/coffer demo

@@ -4,7 +4,6 @@ package vault
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -27,8 +26,7 @@ type CoreConfig struct {
 
 // CoreArgs returns the arguments that tell a process of Config.Command its CoreConfig: no secret is among them.
 func (c *CoreConfig) CoreArgs() []string {
-	sealer, _ := json.Marshal(c.Seal) // texts and numbers
-	return []string{"--seal", c.SealDir, "--sealer", string(sealer),
+	return []string{"--seal", c.SealDir, "--sealer", c.Seal.text(),
 		"--rotate-entries", strconv.FormatUint(c.RotateEntries, 10), "--rotate-ms", strconv.FormatUint(c.RotateMs, 10)}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/coffer-backup/coffer/internal/core/stream"
 	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/replica"
+	"github.com/coffer-backup/coffer/seal"
 	"github.com/coffer-backup/coffer/wire"
 )
 
@@ -140,11 +141,11 @@ func (c *Config) begin(make func(*host, startFunc) error) error {
 // left it: else there was a fleet, and its store is missing, perhaps on a disk that is not mounted.
 func (c *Config) emptySealer(ctx context.Context) error {
 	s, err := c.Seal.Create(ctx, c.sealDir())
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, seal.ErrInUse) { // after another error a token is not bothered again
+		s, err = c.Seal.Open(ctx, c.sealDir())
+	}
 	if err != nil {
-		made := err
-		if s, err = c.Seal.Open(ctx, c.sealDir()); err != nil {
-			return errors.Join(made, err)
-		}
+		return err
 	}
 	keys, err := s.Keys(ctx)
 	switch marked, markErr := c.marked(); {
