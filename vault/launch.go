@@ -3,6 +3,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/coffer-backup/coffer/internal/core/runner"
 	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/seal"
 )
 
 // CoreConfig is what a core's process needs to know.
@@ -47,8 +49,18 @@ func serveCore(ctx context.Context, conn *stream.Conn, config CoreConfig) error 
 }
 
 func (c *Config) core() CoreConfig {
-	return CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
+	core := CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
+	if c.Seal.tier() != seal.Software { // else the core's own
+		core.RotateEntries, core.RotateMs = cmp.Or(core.RotateEntries, hardwareEntries), cmp.Or(core.RotateMs, hardwareMs)
+	}
+	return core
 }
+
+// Hardware writes flash for each epoch. The log is in memory until its epoch ends, so that its length is bounded, too: this is 36 entries a second for an hour.
+const (
+	hardwareEntries = 1 << 17
+	hardwareMs      = 60 * 60_000
+)
 
 // launcher starts cores one after the other: a sealer serves one at a time, so the next waits for the end of the last.
 type launcher struct {

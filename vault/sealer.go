@@ -3,6 +3,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,6 +75,8 @@ func (s *Seal) Check() error {
 	}
 	return nil
 }
+
+func (s *Seal) tier() seal.Tier { return cmp.Or(s.Kind, seal.Software) }
 
 // PINDescriptor is the file descriptor on which a process that was told of a Seal finds the PIN, where there is one.
 const PINDescriptor = 4

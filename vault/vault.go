@@ -65,7 +65,7 @@ type Config struct {
 	Gateways []Fingerprint
 
 	// RotateEntries and RotateMs say after how many log entries and milliseconds a snapshot is made under a new
-	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes.
+	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes; with a sealer in hardware, which wears, 131,072 and an hour.
 	RotateEntries uint64
 	RotateMs      uint64
 

@@ -45,7 +45,7 @@ func (f nodeFlag) read() (*settings.Node, error) { return settings.ReadNode(f.Co
 
 // vaultConfig says how a node lives. It may ask for a PIN.
 func (a *app) vaultConfig(n *settings.Node, log *slog.Logger) (vault.Config, error) {
-	config := vault.Config{Dir: n.Dir, Listen: n.Listen, Advertise: n.Advertise, Logger: log}
+	config := vault.Config{Dir: n.Dir, Listen: n.Listen, Advertise: n.Advertise, RotateMs: n.RotateMs(), Logger: log}
 	for _, g := range n.Gateways {
 		config.Gateways = append(config.Gateways, vault.Fingerprint(g))
 	}

@@ -170,6 +170,7 @@ func (h *host) work(effects []Effect) {
 			h.step(h.newEpoch())
 		case Retire:
 			delete(h.keys, e.KeyID)
+			h.step(Retired(e))
 		}
 	}
 }

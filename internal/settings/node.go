@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/token"
 	"github.com/coffer-backup/coffer/wire"
@@ -25,6 +26,9 @@ func DefaultCore() string {
 	return CoreProcess
 }
 
+// shortestEpoch is what a disk can keep up with.
+const shortestEpoch = time.Second
+
 // What may seal a core's state.
 const (
 	SealSoftware = "software"
@@ -41,6 +45,7 @@ type Node struct {
 	Gateways  []Fingerprint `toml:"gateways"`
 	Core      string        `toml:"core"`
 	Seal      string        `toml:"seal"`
+	Epoch     Duration      `toml:"epoch"` // 0: as fits the sealer
 	TPM2      TPM2          `toml:"tpm2"`
 	PKCS11    PKCS11        `toml:"pkcs11"`
 	Fleet     Fleet         `toml:"fleet"`
@@ -87,6 +92,9 @@ func defaultNode() *Node {
 	}
 }
 
+// RotateMs is the length of an epoch, 0 for what fits the sealer.
+func (n *Node) RotateMs() uint64 { return n.Epoch.milliseconds() }
+
 // ReadNode reads a node's file.
 func ReadNode(path string) (*Node, error) {
 	n := defaultNode()
@@ -122,6 +130,9 @@ func (n *Node) check() error {
 	}
 	if n.Core != CoreProcess && n.Core != CoreInProcess {
 		return invalid("core: %q is neither %q nor %q", n.Core, CoreProcess, CoreInProcess)
+	}
+	if n.Epoch.Duration != 0 && n.Epoch.Duration < shortestEpoch {
+		return invalid("epoch: %v is too short; %v is the least", n.Epoch, shortestEpoch)
 	}
 	if err := n.checkSeal(); err != nil {
 		return err

@@ -110,6 +110,7 @@ func TestRefused(t *testing.T) {
 		"advertise = 'node:0'":                           "others cannot reach",
 		"admin = '0.0.0.0:9433'":                         "not a loopback address",
 		"core = 'elsewhere'":                             "core",
+		"epoch = '1ms'":                                  "too short",
 		"seal = 'enclave'":                               "is none of",
 		"seal = 'pkcs11'":                                "module and token",
 		"[pkcs11]\ntoken = 'node'":                       "are for seal",
