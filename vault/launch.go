@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/core/runner"
 	"github.com/coffer-backup/coffer/internal/core/stream"
@@ -24,6 +25,8 @@ type CoreConfig struct {
 	RotateEntries uint64
 	RotateMs      uint64
 	Logger        *slog.Logger // nil discards
+
+	late time.Duration // of calls to the sealer, for tests; 0: the runner's
 }
 
 // CoreArgs returns the arguments that tell a process of Config.Command its CoreConfig: no secret is among them.
@@ -44,12 +47,13 @@ func serveCore(ctx context.Context, conn *stream.Conn, config CoreConfig) error 
 	}
 	err = runner.Run(ctx, conn, runner.Config{
 		Sealer: sealer, RotateEntries: config.RotateEntries, RotateMs: config.RotateMs, Logger: config.Logger,
+		Late: config.late,
 	})
 	return errors.Join(err, sealer.Close())
 }
 
 func (c *Config) core() CoreConfig {
-	core := CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
+	core := CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger(), late: c.late}
 	if c.Seal.tier() != seal.Software { // else the core's own
 		core.RotateEntries, core.RotateMs = cmp.Or(core.RotateEntries, hardwareEntries), cmp.Or(core.RotateMs, hardwareMs)
 	}

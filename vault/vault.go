@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/core/stream"
 	"github.com/coffer-backup/coffer/internal/link"
@@ -71,6 +72,8 @@ type Config struct {
 
 	// Logger gets the life of the core and the store; nil discards it. It gets no account and no secret.
 	Logger *slog.Logger
+
+	late time.Duration // CoreConfig's
 }
 
 func (c *Config) storeDir() string { return filepath.Join(c.Dir, "store") }

@@ -230,6 +230,13 @@ func TestErasedForEver(t *testing.T) {
 	for s := Slot(2); s <= 3; s++ {
 		expect(fmt.Sprintf("slot %d, before its rotation", s), now(s, victims...), 3)
 	}
+	for s := Slot(1); s <= 3; s++ { // of which some can make no new key
+		var stored [][]byte
+		for _, r := range thieves[s].records {
+			stored = append(stored, r.Value)
+		}
+		expect("in the clear on the disk", recovers(stored, all), 0)
+	}
 	f.pass(int(f.hosts[1].policy.ProvableMs))    // the last guess can no longer be proved,
 	f.pass(100 * (bucketCount/sweepBuckets + 1)) // and the leader has come by
 	f.pass(3 * rotateMs)

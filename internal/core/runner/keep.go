@@ -12,10 +12,7 @@ import (
 )
 
 // The sealer is asked again after an error: nothing is lost meanwhile, only what is deleted stays readable for longer to who has the sealer's key.
-const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
-)
+const lastRetry = time.Minute
 
 // keep does what the core asks of the sealer, one thing after the other.
 func (l *loop) keep(ctx context.Context, config Config) error {
@@ -33,7 +30,7 @@ func (l *loop) keep(ctx context.Context, config Config) error {
 
 // ask tries until it is done; it fails only when ctx ends.
 func (l *loop) ask(ctx context.Context, config Config, ask core.Effect) error {
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+	for wait := config.Late / 10; ; wait = min(2*wait, lastRetry) {
 		err := l.watched(config, func() error { return l.try(ctx, config.Sealer, ask) })
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -53,8 +50,16 @@ func (l *loop) ask(ctx context.Context, config Config, ask core.Effect) error {
 
 // watched alarms if a call takes so long that somebody should look, and goes on waiting for it: a call to hardware cannot be taken back.
 func (l *loop) watched(config Config, call func() error) error {
-	late := time.AfterFunc(config.Late, func() { l.sealer.failed(config.Logger, errLate) })
-	defer late.Stop()
+	reported := make(chan struct{})
+	late := time.AfterFunc(config.Late, func() {
+		l.sealer.failed(config.Logger, errLate)
+		close(reported)
+	})
+	defer func() {
+		if !late.Stop() {
+			<-reported // before what is to be said of the answer
+		}
+	}()
 	return call()
 }
 

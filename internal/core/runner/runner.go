@@ -25,7 +25,8 @@ type Config struct {
 	RotateMs      uint64
 	// Workers is how many jobs run side by side; 0 for one a processor.
 	Workers int
-	// Late is after how long a call to the sealer is reported that has not come back; 0 for ten seconds.
+	// Late is after how long a call to the sealer is reported that has not come back; 0 for ten seconds. One that fails is repeated after a tenth of it, and
+	// then ever later.
 	Late time.Duration
 	// Logger gets what the operator must know of the sealer; nil discards it.
 	Logger *slog.Logger
