@@ -12,10 +12,10 @@ if ! command -v go >/dev/null; then
 	exit 1
 fi
 
-PATH+=:/usr/sbin # where Debian keeps Apache
+PATH+=:/usr/sbin # where Debian keeps Apache and sshd
 
-case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util, apache2 and systemd-analyze
-test) needs="gcc spin swtpm softhsm2-util apache2 dbus-daemon systemd-analyze" ;; # spin makes C, and gcc a checker of it
+case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util, apache2, sshd and systemd-analyze
+test) needs="gcc spin swtpm softhsm2-util apache2 sshd dbus-daemon systemd-analyze" ;; # spin makes C, and gcc a checker of it
 race) needs="gcc spin swtpm softhsm2-util apache2 dbus-daemon systemd-analyze" ;;
 bench) needs="tar zstd restic" ;;
 *)
@@ -34,6 +34,7 @@ done
 [[ $missing != *gcc* ]] || missing+=" libc6-dev"
 missing=${missing/softhsm2-util/softhsm2}
 missing=${missing/apache2/apache2-bin}
+missing=${missing/sshd/openssh-server} # with systemd it also starts a server of the machine's own
 missing=${missing/systemd-analyze/systemd} # starts nothing by itself
 
 if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
