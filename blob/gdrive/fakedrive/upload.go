@@ -4,6 +4,7 @@ package fakedrive
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -199,10 +200,10 @@ func contentRange(text string, sizeBytes int64) (first, last int64, ok bool) {
 }
 
 // errCut is a connection that the test wants to end.
-var errCut = fmt.Errorf("the upload is cut")
+var errCut = errors.New("the upload is cut")
 
 func (s *Server) abortIfCut(err error) {
-	if err == errCut {
+	if errors.Is(err, errCut) {
 		panic(http.ErrAbortHandler) // ends the connection without an answer
 	}
 }
