@@ -56,7 +56,7 @@ cross: # builds and checks for the other platforms
 	done
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm go vet $(NARROW)
 
-vuln: # known vulnerabilities in what is linked
+vuln: build-rclone # known vulnerabilities in what is linked
 	scripts/vuln.sh
 
 fuzz: # each fuzz target for FUZZTIME
