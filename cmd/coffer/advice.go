@@ -81,6 +81,8 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Is the disk of the chat store mounted? If it has moved: coffer init NEW_SOURCE --to DEST --adopt"
 	case coffer.CauseRules:
 		return "How patterns are written: coffer help excludes"
+	case coffer.CausePower, coffer.CauseNetwork:
+		return "It is tried again every hour. To back up now: coffer backup"
 	case coffer.CauseDestination:
 		return "How destinations are written: coffer help destinations"
 	}
@@ -198,7 +200,7 @@ func (a *app) initCommand(how string) string {
 }
 
 func (a *app) stateDir() string {
-	dir, err := coffer.DefaultStateDir()
+	dir, _, err := a.home()
 	if err != nil {
 		return "DIR"
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -120,7 +121,8 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 			return err
 		}
 		a.forgetAtVault(d)
-		err = d.Disable()
+		_, err = a.removeSchedule(d.Dir())
+		err = errors.Join(err, d.Disable())
 	} else {
 		err = remove()
 	}

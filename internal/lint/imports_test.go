@@ -123,6 +123,21 @@ var rules = []rule{{
 	against: "a loss of power; what it writes may be secret, so it shows it to nobody",
 	deny:    []string{"net", "os/exec", "log"},
 }, {
+	folder:  "internal/schedule",
+	against: "the names of folders, which end up in texts that a system's scheduler runs; what it says depends on its arguments alone",
+	ours:    []string{"internal/durable"},
+	deny:    []string{"net", "os/exec", "text/template"},
+}, {
+	folder:  "internal/schedule/install",
+	against: "a system that may have another scheduler, or none; it holds no key and speaks to no network",
+	ours:    []string{"internal/durable", "internal/schedule"},
+	deny:    []string{"net"},
+}, {
+	folder:  "internal/schedule/condition",
+	against: "a kernel and services that may say nothing or nonsense; it only reads",
+	others:  []string{"github.com/godbus/dbus/v5"},
+	deny:    []string{"net", "os/exec"},
+}, {
 	folder:  "internal/kit",
 	against: "whoever made the page's texts, such as a destination's name; it writes K on a page that must reach nobody else",
 	others:  []string{"rsc.io/qr"},
@@ -248,6 +263,9 @@ var rules = []rule{{
 	folder:  "internal/proc",
 	against: "nothing: it reads figures of processes, for measurements",
 }, {
+	folder:  "internal/toxiproxy",
+	against: "nobody: it runs a proxy beside a benchmark",
+}, {
 	folder:  "internal/vectortest",
 	against: "what it compares: it sees texts, and no code that they test",
 }, {
@@ -258,9 +276,13 @@ var rules = []rule{{
 	against: "measures coffer as its users run it, from outside",
 	ours:    []string{"internal/chatgen"},
 }, {
+	folder:  "bench/destinations",
+	against: "nobody: it measures what an archive asks of a cloud, through the library",
+	ours:    []string{"archive", "blob", "sqlitecopy", "internal/chatgen", "internal/toxiproxy"},
+}, {
 	folder:  "bench/fleet",
 	against: "measures a fleet as its operators run it, from outside",
-	ours:    []string{"internal/proc", "internal/operator"},
+	ours:    []string{"internal/proc", "internal/operator", "internal/toxiproxy"},
 	others:  []string{"golang.org/x/sync"},
 }, {
 	folder:  "cmd",
