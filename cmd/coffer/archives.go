@@ -57,7 +57,7 @@ func (a *app) findArchives(from string) (blob.Store, []archive.Found, error) {
 		return nil, nil, err
 	}
 	a.from = from
-	store, err := coffer.OpenDestination(a.ctx, destination, false)
+	store, err := a.openDestination(destination, false)
 	if err != nil {
 		return nil, nil, err
 	}
