@@ -33,7 +33,9 @@ func (a *Archive) backupCatalog(ctx context.Context) (*catalog, error) {
 	c, err := a.loadCatalog(ctx, func(p *format.Pack) bool {
 		there := present[p.Name] == int64(p.Size)
 		if !there && !marked[p.Name] {
-			lost++
+			if there = a.healPack(ctx, p); !there {
+				lost++
+			}
 		}
 		return there && !marked[p.Name]
 	}, func(name format.Digest, err error) {

@@ -65,14 +65,14 @@ func transfer(ctx context.Context, objects []object, do func(context.Context, ob
 // readNamed reads an object and checks that it is what it is named by. What it is not is ErrDamaged; what is not there, blob.ErrNotFound.
 func readNamed(ctx context.Context, store blob.Store, o object) ([]byte, error) {
 	if o.size > int64(o.limit) {
-		return nil, fmt.Errorf("%w: it is larger than any such object may be", ErrDamaged)
+		return nil, fmt.Errorf("%w: object %s is larger than any such object may be", ErrDamaged, o.name)
 	}
 	data, err := readAll(ctx, store, o.name, o.most())
 	if err != nil {
 		return nil, &objectError{o.name, err}
 	}
 	if format.DigestOf(data) != o.digest {
-		return nil, fmt.Errorf("%w: its contents are not what it is named by", ErrDamaged)
+		return nil, fmt.Errorf("%w: object %s does not have the contents it is named by", ErrDamaged, o.name)
 	}
 	return data, nil
 }
