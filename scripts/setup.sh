@@ -12,9 +12,11 @@ if ! command -v go >/dev/null; then
 	exit 1
 fi
 
-case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util
-test) needs="gcc spin swtpm softhsm2-util" ;; # spin makes C, and gcc a checker of it
-race) needs="gcc spin swtpm softhsm2-util" ;;
+PATH+=:/usr/sbin # where Debian keeps Apache
+
+case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util and apache2
+test) needs="gcc spin swtpm softhsm2-util apache2" ;; # spin makes C, and gcc a checker of it
+race) needs="gcc spin swtpm softhsm2-util apache2" ;;
 bench) needs="tar zstd restic" ;;
 *)
 	echo "usage: scripts/setup.sh test|race|bench" >&2
@@ -31,6 +33,7 @@ done
 # gcc by itself compiles nothing: the C library's headers are a package of their own.
 [[ $missing != *gcc* ]] || missing+=" libc6-dev"
 missing=${missing/softhsm2-util/softhsm2}
+missing=${missing/apache2/apache2-bin}
 
 if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
 	export DEBIAN_FRONTEND=noninteractive

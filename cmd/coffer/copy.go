@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/blob"
 )
@@ -28,7 +27,7 @@ func (c *copyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	from, err := a.openDestination(c.From, false)
+	from, err := a.openDestination(c.From)
 	if err != nil {
 		return err
 	}
@@ -41,7 +40,7 @@ func (c *copyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	to, err := a.openDestination(c.To, true)
+	to, err := a.makeDestination(c.To)
 	if err != nil {
 		return err
 	}
@@ -55,11 +54,6 @@ func (c *copyCmd) Run(a *app) error {
 		return err
 	}
 	return a.showCopy(r, to)
-}
-
-// openDestination opens the destination that a text names; with create it makes what is missing.
-func (a *app) openDestination(text string, create bool) (blob.Store, error) {
-	return coffer.OpenDestination(a.ctx, text, create)
 }
 
 func (a *app) showCopy(r *archive.CopyReport, to blob.Store) error {

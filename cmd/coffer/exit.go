@@ -9,7 +9,6 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/coffer-backup/coffer"
-	"github.com/coffer-backup/coffer/internal/keystore"
 )
 
 // The exit codes. They are promised to scripts: a number never changes its meaning.
@@ -76,6 +75,7 @@ var exitCodes = []string{
 var causeCodes = map[coffer.Cause]int{
 	coffer.CauseWrongKey:    codeWrongKey,
 	coffer.CauseNoKey:       codeWrongKey,
+	coffer.CauseKeysLocked:  codeWrongKey,
 	coffer.CauseUnreachable: codeUnreachable,
 	coffer.CauseDenied:      codeUnreachable,
 	coffer.CauseDamaged:     codeDamaged,
@@ -154,9 +154,6 @@ func (a *app) judge(err error) (code int, cause coffer.Cause, todo string) {
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return codeUsage, "usage", "See: " + a.usageOf(err)
-	}
-	if errors.Is(err, keystore.ErrKeyring) {
-		return codeWrongKey, coffer.CauseNoKey, "Unlock it, or log in, and run the same command again. For runs where nobody is logged in: COFFER_HOME=" + shellQuote(a.stateDir()) + " " + a.adoptCommand() + " keeps the key in a file."
 	}
 	cause = coffer.CauseOf(err)
 	code, ok := causeCodes[cause]

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	vaults := &vaults{running: map[string]*devVault{}}
+	places := newPlaces(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -49,22 +50,26 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exits,
-			"setenv":    setEnv,
-			"json":      jsonValue,
-			"store":     store,
-			"nextday":   nextDay,
-			"same":      same,
-			"respell":   respell,
-			"mistype":   mistype,
-			"flip":      flip,
-			"mode":      mode,
-			"oddnames":  oddNames,
-			"copydir":   copyDir,
-			"hold":      hold,
-			"otherbusy": otherBusy,
-			"vault":     vaults.command,
-			"killwhen":  killWhen,
+			"exits":      exits,
+			"setenv":     setEnv,
+			"json":       jsonValue,
+			"store":      store,
+			"nextday":    nextDay,
+			"same":       same,
+			"respell":    respell,
+			"mistype":    mistype,
+			"flip":       flip,
+			"mode":       mode,
+			"oddnames":   oddNames,
+			"copydir":    copyDir,
+			"hold":       hold,
+			"otherbusy":  otherBusy,
+			"vault":      vaults.command,
+			"killwhen":   killWhen,
+			"s3server":   places.s3server,
+			"s3secret":   s3secret,
+			"davserver":  davserver,
+			"findsecret": findSecret,
 		},
 	})
 }

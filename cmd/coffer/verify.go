@@ -117,7 +117,7 @@ func (c *repairCmd) Run(a *app) error {
 	var other blob.Store
 	if c.From != "" {
 		var err error
-		if other, err = a.openDestination(c.From, false); err != nil {
+		if other, err = a.openDestination(c.From); err != nil {
 			return err
 		}
 	}
