@@ -173,3 +173,12 @@ func (a *Archive) replace(ctx context.Context, name string, data []byte) error {
 	}
 	return a.put(ctx, name, data)
 }
+
+// Destination names the destination for people, as its driver does.
+func (a *Archive) Destination() string { return a.store.String() }
+
+// Epoch counts the keys that the archive has had, up to the one that opened it.
+func (a *Archive) Epoch() uint32 { return a.keyring.Epoch() }
+
+// ReadOnly says why the archive can be read and not written; nil if it can.
+func (a *Archive) ReadOnly() error { return a.mayWrite() }
