@@ -48,24 +48,6 @@ func (d *Device) Open(ctx context.Context, acceptOlder bool) (*archive.Archive, 
 	return s.Archive, nil
 }
 
-// open opens the archive at the newest destination.
-func (d *Device) open(ctx context.Context, c Config, acceptOlder bool) (*archive.Archive, error) {
-	ps, err := d.openPlaces(ctx, c, acceptOlder)
-	if err != nil {
-		return nil, err
-	}
-	main := ps.newest(false)
-	for _, p := range ps.list {
-		if p != main {
-			p.close()
-		}
-	}
-	if main == nil {
-		return nil, ps.failure()
-	}
-	return main.archive, nil
-}
-
 func (d *Device) openWith(ctx context.Context, c Config, destination, keyName string, acceptOlder bool) (*archive.Archive, error) {
 	key, err := d.o.Keys.Load(keyName)
 	if err != nil {

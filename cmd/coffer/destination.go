@@ -3,6 +3,9 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/blob"
 	"github.com/coffer-backup/coffer/destination"
@@ -51,6 +54,22 @@ func sameDestination(x, y string) bool {
 		return ok && realPath(folder.Path) == realPath(second.Path)
 	}
 	return isDestination(y, one.String())
+}
+
+// sameDestinations says whether texts name all of those that are known, and no other.
+func sameDestinations(texts, canonical []string) bool {
+	return len(texts) == len(canonical) && !slices.ContainsFunc(canonical, func(one string) bool {
+		return !slices.ContainsFunc(texts, func(text string) bool { return isDestination(text, one) })
+	})
+}
+
+// allOf names destinations for people.
+func allOf(texts []string) string {
+	shown := make([]string, len(texts))
+	for i, text := range texts {
+		shown[i] = printable(text)
+	}
+	return strings.Join(shown, " and ")
 }
 
 // isRemote says whether a destination is reached over a network, as far as its text tells.

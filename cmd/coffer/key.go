@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -136,8 +137,8 @@ func (c *keyKitCmd) Run(a *app) error {
 	defer key.Wipe()
 	err = createSecret(c.File, func(w io.Writer) error {
 		return kit.Write(w, kit.Kit{
-			Digits: key.Digits(), Archive: config.Archive.String(), Destination: config.Destination, Source: config.Source,
-			Made: time.Now(), Restore: "coffer restore --from " + shellQuote(config.Destination) + " --to FOLDER",
+			Digits: key.Digits(), Archive: config.Archive.String(), Destination: strings.Join(config.Destinations, "; "), Source: config.Source,
+			Made: time.Now(), Restore: "coffer restore --from " + shellQuote(config.Destinations[0]) + " --to FOLDER",
 		})
 	})
 	if err != nil {
