@@ -135,10 +135,11 @@ func (c *keyKitCmd) Run(a *app) error {
 	}
 	defer key.Wipe()
 	page := kit.Kit{
-		Digits: key.Digits(), Archive: config.Archive.String(), Destination: config.Destination, Source: config.Source,
-		Made: time.Now(), Restore: "coffer restore --from " + shellQuote(config.Destination) + " --to FOLDER",
+		Digits: key.Digits(), Archive: config.Archive.String(), Source: config.Source, Made: time.Now(),
+		Destination: config.Destinations[0], Beside: config.Destinations[1:],
+		Restore: "coffer restore --from " + shellQuote(config.Destinations[0]) + " --to FOLDER",
 	}
-	if page.SignIn, page.ClientID, err = a.signInAnew(config.Destination); err != nil {
+	if page.SignIn, page.ClientID, err = a.signInAnew(config.Destinations[0]); err != nil {
 		return err
 	}
 	err = createSecret(c.File, func(w io.Writer) error { return kit.Write(w, page) })
