@@ -59,6 +59,8 @@ func (d listed) line() string {
 	switch {
 	case d.Stored:
 		what += ", credentials kept"
+	case d.Kind == destination.KindRclone || d.Kind == destination.KindICloud:
+		what += ", credentials are rclone's or the system's"
 	case d.Kind != destination.KindFolder:
 		what += ", no credentials kept"
 	}
