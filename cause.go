@@ -19,6 +19,7 @@ const (
 	CauseOther       Cause = "other"
 	CauseWrongKey    Cause = "wrong-key"   // the key does not open the archive, or is not a key
 	CauseNoKey       Cause = "no-key"      // this device has lost its copy of the key
+	CauseKeysLocked  Cause = "keys-locked" // this device's key, or a destination's credentials, are locked away, as in a keyring at night
 	CauseUnreachable Cause = "unreachable" // the destination is not there
 	CauseDenied      Cause = "denied"      // the destination refuses access
 	CauseDamaged     Cause = "damaged"     // the archive is damaged
@@ -64,6 +65,7 @@ var causes = []struct {
 	{context.Canceled, CauseInterrupted},
 	{recovery.ErrUnavailable, CauseVault}, // also when an exchange with it took too long, which package http calls a deadline
 	{context.DeadlineExceeded, CauseInterrupted},
+	{ErrKeysLocked, CauseKeysLocked},
 	{ErrNoKey, CauseNoKey},
 	{archive.ErrKeyReplaced, CauseWrongKey},
 	{archive.ErrWrongKey, CauseWrongKey},

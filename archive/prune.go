@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/coffer-backup/coffer/archive/format"
 )
 
@@ -230,19 +232,8 @@ func (p *pruning) expired(m format.Mark) bool { return p.began.Sub(m.Since) > gr
 
 // listAll lists all objects that may be marked.
 func (p *pruning) listAll(ctx context.Context) (map[format.Mark]int64, error) {
-	present := map[format.Mark]int64{}
-	for _, t := range []format.Type{format.TypePack, format.TypeIndex, format.TypeSnapshot} {
-		for o, err := range p.a.list(ctx, dirOf(t)) {
-			if err != nil {
-				return nil, err
-			}
-			present[format.Mark{Type: t, Name: o.digest}] = o.size
-			if len(present) > maxListed { // their marks must fit into a head
-				return nil, fmt.Errorf("%w: the destination lists more than %d objects", ErrDamaged, maxListed)
-			}
-		}
-	}
-	return present, nil
+	present, _, err := p.a.listAll(ctx)
+	return present, err
 }
 
 // marks returns the marks of the new head: all objects that are there and that it does not need, each with the time of the
@@ -356,13 +347,15 @@ func (p *pruning) delete(ctx context.Context) error {
 		return ErrConcurrent
 	}
 	p.c.Progress.begin("deleting", 0, p.report.DeletedObjects)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8) // a destination may be far away
 	for _, m := range p.a.head.Marks {
 		if p.expired(m) {
-			if err := p.a.delete(ctx, p.a.name(dirOf(m.Type), m.Name.String())); err != nil {
-				return err
-			}
-			p.c.Progress.add(0, 1)
+			g.Go(func() error {
+				defer p.c.Progress.add(0, 1)
+				return p.a.delete(ctx, p.a.name(dirOf(m.Type), m.Name.String()))
+			})
 		}
 	}
-	return nil
+	return g.Wait()
 }
