@@ -86,8 +86,8 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%v (%s): no advice", test.err, cause)
 		}
 	}
-	if len(exitCodes) != codeReplaced+1 {
-		t.Errorf("%d codes are explained, the last is %d", len(exitCodes), codeReplaced)
+	if len(exitCodes) != codePartial+1 {
+		t.Errorf("%d codes are explained, the last is %d", len(exitCodes), codePartial)
 	}
 }
 
