@@ -17,13 +17,11 @@ NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
 
-<<<<<<< HEAD
 build-rclone: # ./bin/coffer-rclone, which brings minutes of compiling with it
 	CGO_ENABLED=0 go build -C coffer-rclone -trimpath -o ../bin/ .
-=======
+
 build-pkcs11: # ./bin/cofferd that can speak to PKCS#11 tokens: not static, for it loads their libraries; needs a C compiler
 	CGO_ENABLED=1 go build -trimpath -o bin/ ./cmd/cofferd
->>>>>>> hsm
 
 demo: build # the whole story on a made-up chat store
 	./bin/coffer demo
@@ -58,7 +56,7 @@ cross: # builds and checks for the other platforms
 	done
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm go vet $(NARROW)
 
-vuln: # known vulnerabilities in what is linked
+vuln: build-rclone # known vulnerabilities in what is linked
 	scripts/vuln.sh
 
 fuzz: # each fuzz target for FUZZTIME

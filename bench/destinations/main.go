@@ -43,11 +43,11 @@ func main() {
 }
 
 func run() error {
+	if len(os.Args) == 2 && os.Args[1] == copyCommand { // first, for such a child inherits the variable
+		os.Exit(sqlitecopy.ChildMain(os.Stdin, os.Stdout))
+	}
 	if order := os.Getenv(orderVariable); order != "" {
 		return serve(order)
-	}
-	if len(os.Args) == 2 && os.Args[1] == copyCommand {
-		os.Exit(sqlitecopy.ChildMain(os.Stdin, os.Stdout))
 	}
 	var b bench
 	flag.Float64Var(&b.scale, "scale", 0.1, "size of the store, as a part of 3.1 GB")

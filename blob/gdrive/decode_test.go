@@ -105,6 +105,9 @@ func TestProperties(t *testing.T) {
 }
 
 func TestKnownIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as many as are remembered")
+	}
 	var k known
 	for i := range maxKnown + 10 {
 		e := entry{id: fmt.Sprint(i), name: fmt.Sprint(i)}

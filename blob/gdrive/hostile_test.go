@@ -131,7 +131,7 @@ func TestAlwaysUnauthorized(t *testing.T) {
 	})
 	err := store.Delete(t.Context(), "a/x")
 	wantErr(t, "Delete", err, blob.ErrDenied)
-	if requests.Load() != 2 || !strings.Contains(err.Error(), oauth.SignInAgain) {
+	if requests.Load() != 2 || !strings.Contains(err.Error(), oauth.SignInAgain("gdrive:")) {
 		t.Errorf("%d requests, %v", requests.Load(), err)
 	}
 }

@@ -3,7 +3,6 @@
 package gdrive
 
 import (
-	"context"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +25,7 @@ type known struct {
 	byName map[string]entry
 	gone   map[string]bool      // by id
 	recent map[string]time.Time // by name, when it was put here
+	looked map[string]bool      // folders of names that were listed
 }
 
 func (k *known) get(name string) (entry, bool) {
@@ -69,6 +69,18 @@ func (k *known) recentBelow(prefix string, seen func(name string) bool) (missing
 	return missing
 }
 
+// firstLook reports whether a folder was not looked at yet.
+func (k *known) firstLook(folder string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.looked == nil || len(k.looked) >= maxRecent {
+		k.looked = map[string]bool{}
+	}
+	first := !k.looked[folder]
+	k.looked[folder] = true
+	return first
+}
+
 func (k *known) forget(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,61 +105,4 @@ func (k *known) isGone(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.gone[id]
-}
-
-// ids is a stock of ids for new files, which Drive hands out by the hundred. With an id of its own an upload can be repeated after a lost answer: the
-// second is refused, and makes no second file.
-type ids struct {
-	mu    sync.Mutex
-	stock []string
-}
-
-const idsPerRequest = 100
-
-func (s *Store) newID(ctx context.Context) (string, error) {
-	for {
-		s.ids.mu.Lock()
-		if n := len(s.ids.stock); n > 0 {
-			id := s.ids.stock[n-1]
-			s.ids.stock = s.ids.stock[:n-1]
-			s.ids.mu.Unlock()
-			return id, nil
-		}
-		s.ids.mu.Unlock()
-		more, err := s.service.generateIDs(ctx, s.space())
-		if err != nil {
-			return "", err
-		}
-		s.ids.mu.Lock()
-		s.ids.stock = append(s.ids.stock, more...)
-		s.ids.mu.Unlock()
-	}
-}
-
-func (s *service) generateIDs(ctx context.Context, space string) (ids []string, err error) {
-	err = s.do(ctx, func(ctx context.Context) error {
-		answer, err := s.drive.Files.GenerateIds().Count(idsPerRequest).Space(space).Type("files").Fields("ids").Context(ctx).Do()
-		if err != nil {
-			return err
-		}
-		if n := len(answer.Ids); n == 0 || n > idsPerRequest {
-			return nonsense("%d new ids", n)
-		}
-		for _, id := range answer.Ids {
-			if !validID(id) {
-				return nonsense("a new id %.64q", id)
-			}
-		}
-		ids = answer.Ids
-		return nil
-	})
-	return ids, err
-}
-
-// space is what Drive calls the part of a user's files where a parent lies.
-func (s *Store) space() string {
-	if s.parent == hidden {
-		return hidden
-	}
-	return "drive"
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/coffer-backup/coffer"
@@ -81,6 +82,8 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Is the disk of the chat store mounted? If it has moved: coffer init NEW_SOURCE --to DEST --adopt"
 	case coffer.CauseRules:
 		return "How patterns are written: coffer help excludes"
+	case coffer.CausePower, coffer.CauseNetwork:
+		return "It is tried again every hour. To back up now: coffer backup"
 	case coffer.CauseDestination:
 		return "How destinations are written: coffer help destinations"
 	}
@@ -106,7 +109,7 @@ func (a *app) destinationText() string {
 	}
 	if d, err := a.device(); err == nil {
 		if config, err := d.Config(); err == nil {
-			return config.Destination
+			return config.Destinations[0]
 		}
 	}
 	return ""
@@ -188,17 +191,26 @@ func (a *app) adoptCommand() string { return a.initCommand("--adopt") }
 
 // initCommand is init with the set-up of this device, where there is one.
 func (a *app) initCommand(how string) string {
-	source, destination := "SOURCE", "DEST"
+	source, to := "SOURCE", "--to DEST"
 	if d, err := a.device(); err == nil {
 		if config, err := d.Config(); err == nil {
-			source, destination = shellQuote(config.Source), shellQuote(config.Destination)
+			source, to = shellQuote(config.Source), toFlags(config.Destinations)
 		}
 	}
-	return "coffer init " + source + " --to " + destination + " " + how
+	return "coffer init " + source + " " + to + " " + how
+}
+
+// toFlags names destinations as init takes them.
+func toFlags(destinations []string) string {
+	flags := make([]string, len(destinations))
+	for i, text := range destinations {
+		flags[i] = "--to " + shellQuote(text)
+	}
+	return strings.Join(flags, " ")
 }
 
 func (a *app) stateDir() string {
-	dir, err := coffer.DefaultStateDir()
+	dir, _, err := a.home()
 	if err != nil {
 		return "DIR"
 	}

@@ -40,6 +40,7 @@ const (
 	codeFleet          = 23
 	codeHasPassword    = 24
 	codeReplaced       = 25
+	codePartial        = 26
 )
 
 // exitCodes explains them, in order, for help and the reference.
@@ -57,7 +58,7 @@ var exitCodes = []string{
 	"files are in the way of a restore",
 	"the destination is older than this device has seen",
 	"the snapshot is written, but some files are not whole in it (changed while read, or unreadable)",
-	"status: the last backup is older than --max-age",
+	"status: the last backup is older than --max-age, or one that was scheduled is a day late",
 	"init: an archive or a set-up exists already",
 	"wrong password; the message says whether a guess was used, and how many are left",
 	"too early for the next guess; none was used",
@@ -70,6 +71,7 @@ var exitCodes = []string{
 	"the vault is not the one that this device trusts",
 	"the key is in the vault under a password, which would be lost",
 	"the password was set, and another device of the account has put another key in its place since",
+	"done, but not at every destination; the next backup catches up those that failed",
 }
 
 var causeCodes = map[coffer.Cause]int{

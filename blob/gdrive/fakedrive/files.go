@@ -3,9 +3,12 @@
 package fakedrive
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +29,7 @@ type file struct {
 	visible time.Time // in lists
 	trashed bool
 	deleted time.Time // zero while it lives
+	number  int       // in the order in which they were made
 }
 
 // metadata is what a client may say of a file that it makes.
@@ -44,14 +48,13 @@ type File struct {
 	Created          time.Time
 }
 
-// Files returns all living files, folders too, the oldest first.
+// Files returns all living files, folders too, as they were made.
 func (s *Server) Files() (all []File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.order {
-		if f.deleted.IsZero() {
-			all = append(all, File{f.ID, f.Name, f.Parents[0], f.data, f.created})
-		}
+	living := slices.SortedFunc(maps.Values(s.files), func(a, b *file) int { return cmp.Compare(a.number, b.number) })
+	for _, f := range living {
+		all = append(all, File{f.ID, f.Name, f.Parents[0], f.data, f.created})
 	}
 	return all
 }
@@ -82,7 +85,9 @@ func (s *Server) Damage(id string, data []byte) {
 
 func (s *Server) keep(f *file) {
 	s.files[f.ID] = f
-	s.order = append(s.order, f)
+	s.byName[f.Name] = append(s.byName[f.Name], f)
+	s.made++
+	f.number = s.made
 	s.ids[f.ID] = true
 }
 

@@ -19,14 +19,14 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, g grant) {
 		noSpace.write(w)
 		return
 	}
-	match, ok := parseQuery(form.Get("q"))
+	q, ok := parseQuery(form.Get("q"))
 	after, err := base64.RawURLEncoding.DecodeString(form.Get("pageToken"))
 	if !ok || err != nil {
 		badRequest.write(w)
 		return
 	}
-	page, next := s.page(func(f *file) bool {
-		return match(f) && f.mayBeSeen(g) && (f.Parents[0] == appData) == (spaces == appData)
+	page, next := s.page(q.name, func(f *file) bool {
+		return q.match(f) && f.mayBeSeen(g) && (f.Parents[0] == appData) == (spaces == appData)
 	}, form.Get("orderBy") == "createdTime", string(after), pageSize(form.Get("pageSize")))
 
 	perFile := ""
@@ -51,8 +51,9 @@ func pageSize(text string) int {
 	return 100
 }
 
-// page returns those that match beyond the key after, and the key of the last if there are more. Without byTime they come in no useful order.
-func (s *Server) page(match func(*file) bool, byTime bool, after string, size int) (page []*file, next string) {
+// page returns those that match beyond the key after, and the key of the last if there are more. Without byTime they come in no useful order. A name
+// is an index into the files; "" looks at all.
+func (s *Server) page(name string, match func(*file) bool, byTime bool, after string, size int) (page []*file, next string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := func(f *file) string {
@@ -61,17 +62,25 @@ func (s *Server) page(match func(*file) bool, byTime bool, after string, size in
 		}
 		return f.ID
 	}
-	now, kept := time.Now(), s.order[:0]
-	for _, f := range s.order {
-		if f.deleted.IsZero() || f.inList(now, s.b.ListDelay) {
-			kept = append(kept, f)
-		}
+	now := time.Now()
+	look := func(f *file) {
 		if f.inList(now, s.b.ListDelay) && match(f) && key(f) > after {
 			copied := *f // the data is never changed, only replaced
 			page = append(page, &copied)
 		}
 	}
-	s.order = kept
+	if name != "" {
+		for _, f := range s.byName[name] {
+			look(f)
+		}
+	} else {
+		s.forgetDeleted(now)
+		for _, files := range s.byName {
+			for _, f := range files {
+				look(f)
+			}
+		}
+	}
 	slices.SortFunc(page, func(a, b *file) int { return cmp.Compare(key(a), key(b)) })
 	if s.b.PageSize > 0 {
 		size = min(size, s.b.PageSize)
@@ -81,4 +90,13 @@ func (s *Server) page(match func(*file) bool, byTime bool, after string, size in
 		next = key(page[size-1])
 	}
 	return page, next
+}
+
+func (s *Server) forgetDeleted(now time.Time) {
+	for name, files := range s.byName {
+		files = slices.DeleteFunc(files, func(f *file) bool { return !f.deleted.IsZero() && !f.inList(now, s.b.ListDelay) })
+		if s.byName[name] = files; len(files) == 0 {
+			delete(s.byName, name)
+		}
+	}
 }

@@ -272,7 +272,7 @@ func TestSource(t *testing.T) {
 	current, _ := source.Token(t.Context())
 	_, err := source.Renew(t.Context(), current)
 	wantErr(t, "Renew after Revoke", err, blob.ErrDenied)
-	if !strings.Contains(err.Error(), oauth.SignInAgain) || !strings.Contains(err.Error(), "7 days") {
+	if !strings.Contains(err.Error(), oauth.SignInAgain("gdrive:")) || !strings.Contains(err.Error(), "7 days") {
 		t.Errorf("it does not say why and what to do: %v", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/coffer-backup/coffer/blob/internal/transport"
 )
 
 // early is how long before its end an access token counts as ended, so that it does not end on the way.
@@ -34,6 +36,9 @@ type SourceOptions struct {
 
 // NewSource returns a source of tokens for credentials.
 func NewSource(c Credentials, o SourceOptions) *Source {
+	if o.HTTP == nil {
+		o.HTTP = transport.New(transport.Options{})
+	}
 	s := &Source{o: o, turn: make(chan struct{}, 1), credentials: c}
 	s.turn <- struct{}{}
 	return s
@@ -63,7 +68,7 @@ func (s *Source) token(ctx context.Context, refused string) (string, error) {
 	old := &oauth2.Token{RefreshToken: c.RefreshToken}
 	t, err := config(c.Client, s.o.Endpoints).TokenSource(withHTTP(ctx, s.o.HTTP), old).Token()
 	if err != nil {
-		return "", explain(ctx, err)
+		return "", explain(ctx, err, destination(*c))
 	}
 	renewed := c.take(t, time.Now())
 	if s.o.Save != nil {
