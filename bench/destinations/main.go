@@ -43,11 +43,12 @@ func main() {
 }
 
 func run() error {
-	if order := os.Getenv(orderVariable); order != "" {
-		return serve(order)
-	}
 	if len(os.Args) == 2 && os.Args[1] == copyCommand {
 		os.Exit(sqlitecopy.ChildMain(os.Stdin, os.Stdout))
+	}
+	if order, ok := os.LookupEnv(orderVariable); ok {
+		os.Unsetenv(orderVariable) // it is not for this process's children
+		return serve(order)
 	}
 	var b bench
 	flag.Float64Var(&b.scale, "scale", 0.1, "size of the store, as a part of 3.1 GB")

@@ -50,7 +50,7 @@ func (b *bench) startSite(ctx context.Context) (*site, func(), error) {
 		return nil, stop, err
 	}
 	endpoint, err := s.proxy.Add(ctx, "s3", s.meter.address)
-	s.place = place{endpoint: endpoint, accessKey: s.server.AccessKey, secretKey: s.server.SecretKey}
+	s.place = place{Endpoint: endpoint, AccessKey: s.server.AccessKey, SecretKey: s.server.SecretKey}
 	return s, stop, err
 }
 
@@ -115,9 +115,9 @@ func version(ctx context.Context) string {
 
 func (b *bench) contenders(site *site, dir, store string) []contender {
 	at := site.place
-	at.bucket = "coffer-" + filepath.Base(dir)
+	at.Bucket = "coffer-" + filepath.Base(dir)
 	c := newCoffer(filepath.Join(dir, "coffer"), store, at)
-	at.bucket = "restic-" + filepath.Base(dir)
+	at.Bucket = "restic-" + filepath.Base(dir)
 	return []contender{c, &restic{dir: filepath.Join(dir, "restic"), store: store, place: at}}
 }
 
