@@ -75,7 +75,8 @@ type run struct {
 	tmp        string
 	release    func() // of the lock, once it is held
 	indexes    *indexCache
-	locked     bool // there were locks at the beginning
+	listed     time.Time // when the archive was
+	locked     bool      // there were locks then
 	databases  map[string]*job
 	companions []*job          // copied with a database; in the snapshot even if they are gone when the walk comes
 	left       map[string]bool // paths that a database's copy stands for: its -wal, -shm and -journal
@@ -141,7 +142,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.locked = locks > 0
+	r.listed, r.locked = r.a.now(), locks > 0
 	r.indexes = newIndexCache(r.a, r.c.StateDir, r.c.ReadAll, present)
 	r.a.store = r.indexes // until close
 	c, err := r.a.backupCatalog(ctx, packsOf(present))
