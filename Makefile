@@ -12,10 +12,16 @@ PLATFORMS := darwin/arm64 windows/amd64
 # for them, so what links it is left out.
 NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
 
-.PHONY: build demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet bench-destinations clean
+.PHONY: build build-pkcs11 build-rclone demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet bench-destinations clean
 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
+
+build-rclone: # ./bin/coffer-rclone, which brings minutes of compiling with it
+	CGO_ENABLED=0 go build -C coffer-rclone -trimpath -o ../bin/ .
+
+build-pkcs11: # ./bin/cofferd that can speak to PKCS#11 tokens: not static, for it loads their libraries; needs a C compiler
+	CGO_ENABLED=1 go build -trimpath -o bin/ ./cmd/cofferd
 
 demo: build # the whole story on a made-up chat store
 	./bin/coffer demo
@@ -30,6 +36,7 @@ test: # the static checks, then every test
 	scripts/setup.sh test
 	scripts/lint.sh
 	go test $(TESTFLAGS) ./...
+	CGO_ENABLED=0 go test -C coffer-rclone -trimpath $(TESTFLAGS) ./... # as it is built, so that rclone is compiled once
 
 lint: # what needs no test to be run
 	scripts/lint.sh
@@ -49,7 +56,7 @@ cross: # builds and checks for the other platforms
 	done
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm go vet $(NARROW)
 
-vuln: # known vulnerabilities in what is linked
+vuln: build-rclone # known vulnerabilities in what is linked
 	scripts/vuln.sh
 
 fuzz: # each fuzz target for FUZZTIME

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/coffer-backup/coffer/archive"
+	"github.com/coffer-backup/coffer/internal/durable"
 )
 
 // Adopt sets up this device to continue an archive that is there already: what
@@ -107,5 +108,5 @@ func (d *Device) Disable() error {
 			return err
 		}
 	}
-	return removeFile(filepath.Join(d.dir, configFile))
+	return durable.Remove(filepath.Join(d.dir, configFile))
 }

@@ -120,12 +120,20 @@ func (d *Device) excludes(c Config, more []string) ([]string, error) {
 		patterns = append(patterns, fromFile...)
 	}
 	patterns = append(patterns, more...)
-	for _, own := range []string{c.Destination, d.dir} {
+	for _, own := range d.ownFolders(c.Destination) {
 		if rel, ok := below(own, c.Source); ok {
 			patterns = append(patterns, "/"+escapePattern(filepath.ToSlash(rel))+"/")
 		}
 	}
 	return patterns, nil
+}
+
+// ownFolders are Coffer's own. A destination in a cloud is none, whatever a path would make of its text.
+func (d *Device) ownFolders(destination string) []string {
+	if filepath.IsAbs(destination) {
+		return []string{destination, d.dir}
+	}
+	return []string{d.dir}
 }
 
 // readPatterns reads an exclude file: a pattern a line, as in .gitignore. Which lines

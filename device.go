@@ -30,6 +30,10 @@ type Options struct {
 	// With create it may make what is missing. It gets the text that stands in Config.Destination.
 	OpenDestination func(ctx context.Context, destination string, create bool) (blob.Store, error)
 
+	// CanonicalDestination returns the one text that stands in Config.Destination for all that name the same place. An app that
+	// replaces OpenDestination sets it too; nil makes the path of a folder absolute.
+	CanonicalDestination func(destination string) (string, error)
+
 	// OnKeyChanged is called when a run has finished a change of the key that had been interrupted: the
 	// user must know that the old key does not open the archive any more.
 	OnKeyChanged func()
@@ -64,7 +68,7 @@ type Config struct {
 	Device      ID        `json:"device"` // random; the name of its key in the key store
 	Archive     ID        `json:"archive"`
 	Source      string    `json:"source"`      // absolute path of the chat store
-	Destination string    `json:"destination"` // absolute path of a folder
+	Destination string    `json:"destination"` // absolute path of a folder, or a text that the app's OpenDestination understands
 	Exclude     []string  `json:"exclude,omitempty"`
 	ExcludeFile string    `json:"exclude_file,omitempty"` // absolute path; read at every backup
 	Databases   []string  `json:"databases,omitempty"`    // GLOB[:PAGESIZE] of databases without the SQLite magic
@@ -86,6 +90,9 @@ func OpenDevice(dir string, o Options) *Device {
 	}
 	if o.OpenDestination == nil {
 		o.OpenDestination = OpenDestination
+	}
+	if o.CanonicalDestination == nil {
+		o.CanonicalDestination = canonicalDestination
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

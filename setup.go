@@ -153,12 +153,12 @@ func (d *Device) checkRules(s Setup) error {
 	return nil
 }
 
-// check makes the paths of a set-up absolute, and refuses what could not be backed up.
+// check makes the paths of a set-up absolute and its destination canonical, and refuses what could not be backed up.
 func (d *Device) check(s *Setup) (err error) {
 	if s.Source, err = filepath.Abs(s.Source); err != nil {
 		return fmt.Errorf("%w: %v", ErrSource, err)
 	}
-	if s.Destination, err = canonicalDestination(s.Destination); err != nil {
+	if s.Destination, err = d.o.CanonicalDestination(s.Destination); err != nil {
 		return err
 	}
 	if s.ExcludeFile != "" {
@@ -172,7 +172,7 @@ func (d *Device) check(s *Setup) (err error) {
 	if err := d.checkRules(*s); err != nil {
 		return err
 	}
-	for _, own := range []string{s.Destination, d.dir} {
+	for _, own := range d.ownFolders(s.Destination) {
 		if rel, ok := below(own, s.Source); ok && rel == "." {
 			return fmt.Errorf("%w: %s is Coffer's own folder", ErrSource, s.Source)
 		}

@@ -21,6 +21,9 @@ type Head struct {
 	Time       time.Time
 }
 
+// maxHeadsRead bounds how many heads are read to find the newest state: of headsKept generations, as many as may be joined.
+const maxHeadsRead = headsKept * format.MaxParents
+
 // listHeads returns the names of all heads, newest generation first.
 func (a *Archive) listHeads(ctx context.Context) ([]headName, error) {
 	prefix := a.name(dirHeads, "")
@@ -39,7 +42,7 @@ func (a *Archive) listHeads(ctx context.Context) ([]headName, error) {
 	slices.SortFunc(heads, func(x, y headName) int {
 		return cmp.Or(cmp.Compare(y.generation, x.generation), slices.Compare(x.digest[:], y.digest[:]))
 	})
-	return heads, nil
+	return slices.Compact(heads), nil // a destination may list one twice
 }
 
 func (a *Archive) readHead(ctx context.Context, n headName) (*format.Head, error) {
@@ -101,6 +104,7 @@ func (a *Archive) loadHead(ctx context.Context) error {
 // it is the only one that is read. A damaged one that none follows is an error, because what it says is not known, or with
 // AllowOlder passed over.
 func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed []headName, heads []*format.Head, err error) {
+	read := 0
 	forked := false
 	for i := 1; i < len(names); i++ {
 		forked = forked || names[i].generation == names[i-1].generation
@@ -113,6 +117,9 @@ func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed 
 		if slices.Contains(a.disowned, n) {
 			passed = append(passed, n)
 			continue
+		}
+		if read++; read > maxHeadsRead {
+			return nil, nil, nil, fmt.Errorf("%w: of the %d newest heads that the destination lists, too many cannot be read", ErrDamaged, maxHeadsRead)
 		}
 		h, epoch, err := a.readHeadEpoch(ctx, n)
 		if errors.Is(err, ErrDamaged) && (a.o.AllowOlder || followed[n.digest]) {

@@ -43,7 +43,7 @@ func main() {
 }
 
 func run() error {
-	if len(os.Args) == 2 && os.Args[1] == copyCommand {
+	if len(os.Args) == 2 && os.Args[1] == copyCommand { // first, for it is no order
 		os.Exit(sqlitecopy.ChildMain(os.Stdin, os.Stdout))
 	}
 	if order, ok := os.LookupEnv(orderVariable); ok {

@@ -31,8 +31,8 @@ func testCancelledBefore(f *fixture) {
 // testCancelledMiddle cancels a Put where the driver looks at its context the
 // first time, the second time, and so on, until it no longer looks.
 func testCancelledMiddle(f *fixture) {
-	for look := range 64 {
-		name, data := fmt.Sprintf("x%d", look), content(byte(look), 2<<20)
+	for look := range f.of(64, 12) {
+		name, data := fmt.Sprintf("x%d", look), content(byte(look), f.of(2<<20, 128<<10))
 		ctx := newCountdown(f.ctx, look)
 		err := f.store.Put(ctx, f.name(name), data)
 		if err != nil {

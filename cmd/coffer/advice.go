@@ -10,6 +10,7 @@ import (
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/archive/format"
+	"github.com/coffer-backup/coffer/destination"
 )
 
 // advice is the next step, as a command wherever there is one.
@@ -28,9 +29,20 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Compare the digits with your written copy or the recovery kit, and run the same command again. Nothing was written, and no attempt is counted."
 	case coffer.CauseNoKey:
 		return "Give this device the key again: " + a.adoptCommand()
+	case coffer.CauseKeysLocked:
+		return a.unlockAdvice()
 	case coffer.CauseUnreachable:
+		if errors.Is(err, destination.ErrNoHelper) {
+			return "Install coffer-rclone, which comes with coffer, then run the same command again. Nothing is lost."
+		}
+		if isRemote(a.destinationText()) {
+			return "Is the network there, and the address right? Run the same command again later. Nothing is lost."
+		}
 		return "Connect or mount it, then run the same command again. Nothing is lost."
 	case coffer.CauseDenied:
+		if text := a.destinationText(); isRemote(text) {
+			return "Log in again, if the password or key was changed, or the login has ended: coffer destination add " + shellQuote(text)
+		}
 		return "Check who may read and write there, then run the same command again."
 	case coffer.CauseDamaged:
 		return "See what is affected: coffer verify --read-all" + from + "\n" +
@@ -69,10 +81,37 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Is the disk of the chat store mounted? If it has moved: coffer init NEW_SOURCE --to DEST --adopt"
 	case coffer.CauseRules:
 		return "How patterns are written: coffer help excludes"
+	case coffer.CausePower, coffer.CauseNetwork:
+		return "It is tried again every hour. To back up now: coffer backup"
 	case coffer.CauseDestination:
-		return "Example: --to /media/disk/backup"
+		return "How destinations are written: coffer help destinations"
 	}
 	return a.vaultAdvice(cause, err)
+}
+
+// unlockAdvice is for secrets that lie in a keyring, where nobody is to unlock it.
+func (a *app) unlockAdvice() string {
+	home, add := "COFFER_HOME="+shellQuote(a.stateDir()), ""
+	if text := a.destinationText(); isRemote(text) {
+		add = " " + home + " coffer destination add " + shellQuote(text) + ", then"
+	}
+	return "Unlock it, or log in, and run the same command again. For runs where nobody is logged in:" + add + " " + home + " " + a.adoptCommand() + " keeps the secrets in files."
+}
+
+// destinationText is the destination that a command is about, if that is known.
+func (a *app) destinationText() string {
+	if a.place != "" {
+		return a.place
+	}
+	if a.from != "" {
+		return a.from
+	}
+	if d, err := a.device(); err == nil {
+		if config, err := d.Config(); err == nil {
+			return config.Destination
+		}
+	}
+	return ""
 }
 
 // otherWays is what is left where the password cannot bring the key back.
@@ -161,7 +200,7 @@ func (a *app) initCommand(how string) string {
 }
 
 func (a *app) stateDir() string {
-	dir, err := coffer.DefaultStateDir()
+	dir, _, err := a.home()
 	if err != nil {
 		return "DIR"
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -52,12 +53,12 @@ func (a *app) findArchives(from string) (blob.Store, []archive.Found, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	destination, err := (&fromFlags{From: from}).destination(d)
+	text, err := (&fromFlags{From: from}).destination(d)
 	if err != nil {
 		return nil, nil, err
 	}
 	a.from = from
-	store, err := coffer.OpenDestination(a.ctx, destination, false)
+	store, err := a.openDestination(text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,7 +108,7 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 		}
 		return nil
 	}
-	own := configErr == nil && config.Archive == target.ID && sameFolder(store.String(), config.Destination)
+	own := configErr == nil && config.Archive == target.ID && (c.From == "" || sameDestination(c.From, config.Destination))
 	warning := fmt.Sprintf("This deletes the archive %s at %s for ever: %s.", target.ID, printable(store.String()), byteSize(target.SizeBytes))
 	if own {
 		warning += "\nThis device then forgets its set-up and its copy of the key. Copies of the archive elsewhere open only with the key that you wrote down."
@@ -120,7 +121,8 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 			return err
 		}
 		a.forgetAtVault(d)
-		err = d.Disable()
+		_, err = a.removeSchedule(d.Dir())
+		err = errors.Join(err, d.Disable())
 	} else {
 		err = remove()
 	}
@@ -157,8 +159,6 @@ func pick(found []archive.Found, id coffer.ID) (archive.Found, error) {
 	}
 	return found[i], nil
 }
-
-func sameFolder(a, b string) bool { return realPath(a) == realPath(b) }
 
 // inside reports whether path is a folder or lies in it.
 func inside(path, folder string) bool {

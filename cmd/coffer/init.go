@@ -12,7 +12,7 @@ import (
 
 type initCmd struct {
 	Source       string   `arg:"" help:"Folder of the chat store."`
-	To           string   `required:"" placeholder:"DEST" help:"Destination: the path of a folder, which is made if it is not there."`
+	To           string   `required:"" placeholder:"DEST" help:"Destination: the path of a folder, or a cloud's text (coffer help destinations); made if it is not there."`
 	Key          bool     `xor:"protection" help:"Protect the archive with a key of 64 digits, which you write down."`
 	Password     bool     `xor:"protection" help:"Protect it with a password: a vault keeps the key (coffer help password). Log in first."`
 	KeyFile      string   `placeholder:"FILE" help:"Also write the key to this new file (0600). With --adopt: read the key from it, - for standard input."`
@@ -54,6 +54,7 @@ func (c *initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a.place = c.To
 	setup := coffer.Setup{
 		Source: c.Source, Destination: c.To, Beside: c.Beside, AcceptOlder: c.AcceptOlder,
 		Exclude: c.Exclude, ExcludeFile: c.ExcludeFile, Databases: c.Database,

@@ -15,7 +15,7 @@ import (
 // isSetUp says whether the command names what this device backs up already, and nothing else that it could mean.
 func (c *initCmd) isSetUp(d *coffer.Device) bool {
 	config, err := d.Config()
-	return err == nil && samePath(c.Source, config.Source) && samePath(c.To, config.Destination) &&
+	return err == nil && samePath(c.Source, config.Source) && isDestination(c.To, config.Destination) &&
 		!c.Beside && c.ExcludeFile == "" && len(c.Exclude)+len(c.Database) == 0
 }
 

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/blob"
 )
@@ -118,7 +117,7 @@ func (c *repairCmd) Run(a *app) error {
 	var other blob.Store
 	if c.From != "" {
 		var err error
-		if other, err = coffer.OpenDestination(a.ctx, c.From, false); err != nil {
+		if other, err = a.openDestination(c.From); err != nil {
 			return err
 		}
 	}
