@@ -158,11 +158,12 @@ func (r *run) commit(l *lister, report *BackupReport) error {
 		return err
 	}
 	report.Snapshot = snapshotID(name)
-	end, err := r.a.listOnce(ctx)
+	one, err := r.a.listOnce(ctx)
 	if err != nil {
 		return err
 	}
-	defer end()
+	r.store.one.Store(&one)
+	defer r.store.one.Store(nil)
 	return r.a.commit(ctx, func(h *format.Head) error {
 		if r.a.now().Sub(began) > grace/2 {
 			return ErrConcurrent // what was stored since may have been marked and deleted
