@@ -26,6 +26,9 @@ func (d *Device) settleOrSay(ctx context.Context, c Config, acceptOlder bool) (n
 	if isSettled(err) {
 		return err.Error(), nil
 	}
+	if _, ok := errors.AsType[unreached](err); ok {
+		return fmt.Sprintf("the change of the key is pending, and waits for a destination: %v", err), nil
+	}
 	if _, ok := errors.AsType[vaultError](err); ok {
 		return fmt.Sprintf("something that had been interrupted waits for the vault: %v", err), nil
 	}

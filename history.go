@@ -5,6 +5,7 @@ package coffer
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer/archive"
@@ -23,6 +24,7 @@ const (
 	OutcomeOK        Outcome = "ok"        // a snapshot was written
 	OutcomeUnchanged Outcome = "unchanged" // nothing had changed, so none was
 	OutcomeProblems  Outcome = "problems"  // as ok or unchanged, but something in the snapshot is not whole
+	OutcomePartial   Outcome = "partial"   // as ok, unchanged or problems, but not all destinations have it
 	OutcomeFailed    Outcome = "failed"    // see Cause and Error
 	OutcomeSkipped   Outcome = "skipped"   // not begun, see Cause and Error; neither good nor a failure
 )
@@ -41,12 +43,29 @@ type Run struct {
 	AddedBytes   int64     `json:"added_bytes,omitempty"`
 	Problems     []Problem `json:"problems,omitempty"` // the first 20
 	ProblemCount int       `json:"problem_count,omitempty"`
+
+	Destinations []DestinationRun `json:"destinations,omitempty"`
+}
+
+// DestinationRun is what came of a run at one destination.
+type DestinationRun struct {
+	Destination string  `json:"destination"`
+	Outcome     Outcome `json:"outcome"` // ok: it has the newest state; failed: the next run tries again
+	Wrote       bool    `json:"wrote"`   // the snapshot was written here, and copied from here to the others
+	Snapshots   int     `json:"snapshots,omitempty"`
+	Objects     int64   `json:"objects,omitempty"` // copied to it
+	Bytes       int64   `json:"bytes,omitempty"`
+	Cause       Cause   `json:"cause,omitempty"`
+	Error       string  `json:"error,omitempty"` // for people; holds no secret
 }
 
 // History is what this device remembers of its runs.
 type History struct {
 	LastGood time.Time `json:"last_good,omitzero"` // end of the last run that did not fail
 	Runs     []Run     `json:"runs"`               // the last 50, oldest first
+
+	// LastGoodAt are the ends of the last runs after which a destination had the newest state.
+	LastGoodAt map[string]time.Time `json:"last_good_at,omitempty"`
 }
 
 // History returns the runs of this device; none if there were none.
@@ -87,14 +106,22 @@ func (d *Device) record(r Run) error {
 	if r.Outcome != OutcomeFailed && r.Outcome != OutcomeSkipped {
 		h.LastGood = r.Finished
 	}
+	for _, at := range r.Destinations {
+		if at.Outcome == OutcomeOK {
+			if h.LastGoodAt == nil {
+				h.LastGoodAt = map[string]time.Time{}
+			}
+			h.LastGoodAt[at.Destination] = r.Finished
+		}
+	}
 	return d.writeJSON(historyFile, h)
 }
 
 // lockHistory waits for the lock of historyFile.
 func (d *Device) lockHistory() (unlock func(), err error) { return d.waitFor("runs.lock") }
 
-func run(started, finished time.Time, report *archive.BackupReport, err error) Run {
-	r := Run{Started: started.UTC(), Finished: finished.UTC()}
+func run(started, finished time.Time, report *archive.BackupReport, at []DestinationRun, err error) Run {
+	r := Run{Started: started.UTC(), Finished: finished.UTC(), Destinations: at}
 	if err != nil {
 		r.Outcome, r.Cause, r.Error = OutcomeFailed, CauseOf(err), err.Error()
 		return r
@@ -104,6 +131,8 @@ func run(started, finished time.Time, report *archive.BackupReport, err error) R
 	r.ProblemCount = len(report.Problems)
 	r.Problems = report.Problems[:min(len(report.Problems), maxRunProblems)]
 	switch {
+	case slices.ContainsFunc(at, func(d DestinationRun) bool { return d.Outcome != OutcomeOK }):
+		r.Outcome = OutcomePartial
 	case Incomplete(report):
 		r.Outcome = OutcomeProblems
 	case report.Unchanged:

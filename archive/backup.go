@@ -207,7 +207,7 @@ func (r *run) problem(path string, kind ProblemKind, detail string) {
 // run does the work of a backup, first to last.
 func (r *run) run(ctx context.Context) (*BackupReport, error) {
 	r.p = r.a.newPacker(ctx, r.a.catalog)
-	r.p.beforeFirst = r.takeLock
+	r.p.beforeFirst, r.p.progress = r.takeLock, r.c.Progress
 	g, ctx := errgroup.WithContext(r.p.ctx)
 	work, ordered := make(chan *job), make(chan *job, jobsAhead)
 	for range workers() {

@@ -29,7 +29,9 @@ func (a *Archive) backupCatalog(ctx context.Context, present map[format.Digest]i
 	c, err := a.loadCatalog(ctx, func(p *format.Pack) bool {
 		there := present[p.Name] == int64(p.Size)
 		if !there && !marked[p.Name] {
-			lost++
+			if there = a.healPack(ctx, p); !there {
+				lost++
+			}
 		}
 		return there && !marked[p.Name]
 	}, func(name format.Digest, err error) {

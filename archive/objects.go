@@ -44,15 +44,19 @@ func (a *Archive) readObject(ctx context.Context, t format.Type, name string, di
 
 // readEpoch reads an object as readObject does, and says under which epoch's master key it is sealed.
 func (a *Archive) readEpoch(ctx context.Context, t format.Type, name string, digest format.Digest) (plain []byte, epoch uint32, err error) {
-	data, err := readAll(ctx, a.store, name, format.MaxObjectSize)
-	if errors.Is(err, blob.ErrNotFound) {
-		return nil, 0, fmt.Errorf("%w: object %s is missing", ErrDamaged, name)
-	}
-	if err != nil {
-		return nil, 0, &objectError{name, err}
-	}
-	if format.DigestOf(data) != digest {
-		return nil, 0, fmt.Errorf("%w: object %s does not have the contents it is named by", ErrDamaged, name)
+	o := object{name: name, digest: digest, limit: format.MaxObjectSize}
+	data, err := readNamed(ctx, a.store, o)
+	switch other, ok := []byte(nil), false; {
+	case err == nil:
+	case errors.Is(err, blob.ErrNotFound) || lost(err):
+		if other, ok = a.fromOthers(ctx, o); !ok && errors.Is(err, blob.ErrNotFound) {
+			return nil, 0, fmt.Errorf("%w: object %s is missing", ErrDamaged, name)
+		} else if !ok {
+			return nil, 0, err
+		}
+		data = other
+	default:
+		return nil, 0, err
 	}
 	if plain, err = a.keyring.Open(t, data); err == nil {
 		epoch, err = format.EpochOf(a.id, t, data)

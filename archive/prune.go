@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,7 +20,12 @@ import (
 type PruneConfig struct {
 	KeepLast, KeepDaily, KeepWeekly, KeepMonthly, KeepYearly int
 	DryRun                                                   bool // only say what would be done
-	Progress                                                 *Progress
+
+	// Others are further destinations of the archive, in the same state. What only they have and nothing needs is marked, too, so
+	// that CatchUp may delete it there.
+	Others []*Archive
+
+	Progress *Progress
 }
 
 // grace is how long what was marked stays before it is deleted: longer than any backup that may still refer to it
@@ -136,12 +142,16 @@ type pruning struct {
 	drop    map[format.Digest]bool // packs that the new indexes do not describe
 	repack  []want                 // live contents of packs to be dropped
 	present map[format.Mark]int64  // all objects there, with their sizes
+	beside  map[format.Mark]int64  // objects that only others have
 }
 
 // plan finds what is needed, and decides about each pack.
 func (p *pruning) plan(ctx context.Context) (err error) {
 	a := p.a
 	if p.present, err = p.listAll(ctx); err != nil {
+		return err
+	}
+	if err := p.listOthers(ctx); err != nil {
 		return err
 	}
 	if err := p.readIndexes(ctx); err != nil {
@@ -236,6 +246,29 @@ func (p *pruning) listAll(ctx context.Context) (map[format.Mark]int64, error) {
 	return present, err
 }
 
+// listOthers lists what other destinations have beside. One that lags, or where somebody works, may have what he is about to refer to.
+func (p *pruning) listOthers(ctx context.Context) error {
+	p.beside = map[format.Mark]int64{}
+	for _, other := range p.c.Others {
+		locks, err := other.Locks(ctx)
+		if err != nil || len(locks) > 0 || !slices.Equal(other.tips, p.a.tips) {
+			continue // a later run looks again
+		}
+		there, err := (&pruning{a: other}).listAll(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
+			continue
+		}
+		for m, size := range there {
+			if _, here := p.present[m]; !here {
+				p.beside[m] = size
+			}
+		}
+	}
+	return nil
+}
+
 // marks returns the marks of the new head: all objects that are there and that it does not need, each with the time of the
 // mark it has already.
 func (p *pruning) marks(indexes []format.Digest, drop map[format.Digest]bool) []format.Mark {
@@ -256,7 +289,7 @@ func (p *pruning) marks(indexes []format.Digest, drop map[format.Digest]bool) []
 		}
 	}
 	var marks []format.Mark
-	for m := range p.present {
+	for _, m := range slices.Concat(slices.Collect(maps.Keys(p.present)), slices.Collect(maps.Keys(p.beside))) {
 		if needed[m] {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -25,8 +27,9 @@ func TestFaultAtEachStep(t *testing.T) {
 		faultnet.Lost, faultnet.CutRequest, faultnet.Unanswered, faultnet.CutAnswer, faultnet.Busy, faultnet.Failed,
 	} {
 		for n := range steps {
-			config := server.config(fmt.Sprintf("%d-%d", fault, n))
-			if _, err := webdav.Create(t.Context(), config); err != nil {
+			name := fmt.Sprintf("%d-%d", fault, n)
+			config := server.config(name)
+			if err := errors.Join(os.Mkdir(filepath.Join(server.folder, name), 0o777), os.Chmod(filepath.Join(server.folder, name), 0o777)); err != nil {
 				t.Fatal(err)
 			}
 			net := faultnet.New(t, config.URL, faultnet.Nth(n+1, fault))

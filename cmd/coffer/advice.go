@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/coffer-backup/coffer"
@@ -108,7 +109,7 @@ func (a *app) destinationText() string {
 	}
 	if d, err := a.device(); err == nil {
 		if config, err := d.Config(); err == nil {
-			return config.Destination
+			return config.Destinations[0]
 		}
 	}
 	return ""
@@ -190,13 +191,22 @@ func (a *app) adoptCommand() string { return a.initCommand("--adopt") }
 
 // initCommand is init with the set-up of this device, where there is one.
 func (a *app) initCommand(how string) string {
-	source, destination := "SOURCE", "DEST"
+	source, to := "SOURCE", "--to DEST"
 	if d, err := a.device(); err == nil {
 		if config, err := d.Config(); err == nil {
-			source, destination = shellQuote(config.Source), shellQuote(config.Destination)
+			source, to = shellQuote(config.Source), toFlags(config.Destinations)
 		}
 	}
-	return "coffer init " + source + " --to " + destination + " " + how
+	return "coffer init " + source + " " + to + " " + how
+}
+
+// toFlags names destinations as init takes them.
+func toFlags(destinations []string) string {
+	flags := make([]string, len(destinations))
+	for i, text := range destinations {
+		flags[i] = "--to " + shellQuote(text)
+	}
+	return strings.Join(flags, " ")
 }
 
 func (a *app) stateDir() string {

@@ -44,6 +44,7 @@ type cli struct {
 	Forget  forgetCmd  `cmd:"" group:"care" help:"Forget single snapshots."`
 	Repair  repairCmd  `cmd:"" group:"care" help:"Mend a damaged archive."`
 	Unlock  unlockCmd  `cmd:"" group:"care" help:"Remove the locks that dead runs left."`
+	Copy    copyCmd    `cmd:"" group:"care" help:"Copy an archive to another destination; needs no key."`
 	Archive archiveCmd `cmd:"" group:"care" help:"List and delete archives."`
 
 	Login    loginCmd    `cmd:"" group:"vault" help:"Log in to a vault, which keeps the key under a password."`

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/blob"
 	"github.com/coffer-backup/coffer/destination"
@@ -23,12 +26,17 @@ func (a *app) opener(secrets destination.Secrets) *destination.Opener {
 }
 
 // openDestination opens what is there; it makes nothing.
-func (a *app) openDestination(text string) (blob.Store, error) {
+func (a *app) openDestination(text string) (blob.Store, error) { return a.openPlace(text, false) }
+
+// makeDestination opens a destination and makes what is missing.
+func (a *app) makeDestination(text string) (blob.Store, error) { return a.openPlace(text, true) }
+
+func (a *app) openPlace(text string, create bool) (blob.Store, error) {
 	dir, err := coffer.DefaultStateDir()
 	if err != nil {
 		return nil, err
 	}
-	return a.opener(keystore.Existing(dir, filesOnly())).Open(a.ctx, text, false)
+	return a.opener(keystore.Existing(dir, filesOnly())).Open(a.ctx, text, create)
 }
 
 // isDestination says whether a text, as somebody types it, names the location whose one text is known.
@@ -52,6 +60,22 @@ func sameDestination(x, y string) bool {
 		return ok && realPath(folder.Path) == realPath(second.Path)
 	}
 	return isDestination(y, one.String())
+}
+
+// sameDestinations says whether texts name all of those that are known, and no other.
+func sameDestinations(texts, canonical []string) bool {
+	return len(texts) == len(canonical) && !slices.ContainsFunc(canonical, func(one string) bool {
+		return !slices.ContainsFunc(texts, func(text string) bool { return isDestination(text, one) })
+	})
+}
+
+// allOf names destinations for people.
+func allOf(texts []string) string {
+	shown := make([]string, len(texts))
+	for i, text := range texts {
+		shown[i] = printable(text)
+	}
+	return strings.Join(shown, " and ")
 }
 
 // isRemote says whether a destination is reached over a network, as far as its text tells.

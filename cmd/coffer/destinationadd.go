@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -14,6 +15,7 @@ import (
 
 type destinationAddCmd struct {
 	Destination string `arg:"" help:"Its text, such as s3://BUCKET/PREFIX?endpoint=HOST; see coffer help destinations."`
+	Use         bool   `help:"Back up to it from now on, too: the next backup brings this device's archive there."`
 	loginFlags
 }
 
@@ -74,7 +76,34 @@ func (c *destinationAddCmd) Run(a *app) error {
 	if err := destination.Book(dir).Add(known); err != nil {
 		return err
 	}
+	if c.Use {
+		if err := c.use(a, dir, secrets, known.Destination); err != nil {
+			return err
+		}
+	}
 	return c.report(a, known, where)
+}
+
+// use adds the destination to those of this device's backup. Run again, it changes nothing.
+func (c *destinationAddCmd) use(a *app, dir string, secrets keystore.Store, text string) error {
+	d, err := a.openDevice(dir, secrets)
+	if err != nil {
+		return err
+	}
+	config, err := d.Config()
+	if err != nil || slices.Contains(config.Destinations, text) {
+		return err
+	}
+	found, err := d.AddDestination(a.ctx, text)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.ID != config.Archive {
+			a.remark("note: another archive is there, %s; it is left alone", f.ID)
+		}
+	}
+	return nil
 }
 
 func (a *app) probe(secrets destination.Secrets, l destination.Location) error {
@@ -115,6 +144,17 @@ func (c *destinationAddCmd) report(a *app, known destination.Known, where string
 	if where != "" {
 		fmt.Fprintf(a.out, "The credentials are kept in %s.\n", where)
 	}
-	fmt.Fprintf(a.out, "Next: coffer init SOURCE --to %s --key\n", shellQuote(known.Destination))
+	own, err := a.ownDestinations()
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Use:
+		fmt.Fprintln(a.out, "The next backup brings the archive there: coffer backup")
+	case len(own) == 0:
+		fmt.Fprintf(a.out, "Next: coffer init SOURCE --to %s --key\n", shellQuote(known.Destination))
+	case !slices.Contains(own, known.Destination):
+		fmt.Fprintf(a.out, "To back up there, too: coffer destination add --use %s\n", shellQuote(known.Destination))
+	}
 	return nil
 }

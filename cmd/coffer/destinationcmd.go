@@ -59,6 +59,8 @@ func (d listed) line() string {
 	switch {
 	case d.Stored:
 		what += ", credentials kept"
+	case d.Kind == destination.KindRclone || d.Kind == destination.KindICloud:
+		what += ", credentials are rclone's or the system's"
 	case d.Kind != destination.KindFolder:
 		what += ", no credentials kept"
 	}
@@ -97,6 +99,14 @@ func (a *app) knownDestinations() (all []listed, err error) {
 	return all, nil
 }
 
+func (a *app) ownDestinations() ([]string, error) {
+	d, err := a.device()
+	if err != nil {
+		return nil, err
+	}
+	return ownDestinations(d)
+}
+
 // ownDestinations are those that the device's backups go to, if any.
 func ownDestinations(d *coffer.Device) ([]string, error) {
 	config, err := d.Config()
@@ -105,7 +115,7 @@ func ownDestinations(d *coffer.Device) ([]string, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	return []string{config.Destination}, nil
+	return config.Destinations, nil
 }
 
 // soon is when the end of a login is worth a warning.
@@ -129,7 +139,7 @@ type destinationRemoveCmd struct {
 }
 
 func (destinationRemoveCmd) Help() string {
-	return "This device forgets the credentials; the archive stays where it is, and so does a grant at the provider: take that back there."
+	return "The backup of this device does not go there any more, and the credentials are forgotten; the archive stays where it is, and so does a grant at the provider: take that back there."
 }
 
 func (c *destinationRemoveCmd) Run(a *app) error {
@@ -149,10 +159,15 @@ func (c *destinationRemoveCmd) Run(a *app) error {
 		return outcome{codeUsage, fmt.Sprintf("%s is the one destination of this device's backup, so it stays", printable(l.String())),
 			"To stop backing up: coffer disable\n  To go on elsewhere: coffer init SOURCE --to OTHER_DEST --key"}
 	}
+	if slices.Contains(own, l.String()) {
+		if err := d.RemoveDestination(l.String()); err != nil {
+			return err
+		}
+	}
 	book := destination.Book(d.Dir())
 	if _, known, err := book.Find(l); err != nil {
 		return err
-	} else if !known {
+	} else if !known && !slices.Contains(own, l.String()) {
 		return outcome{codeNotThere, fmt.Sprintf("this device knows no destination %s", printable(l.String())), "See: coffer destination list"}
 	}
 	if err := keystore.Existing(d.Dir(), filesOnly()).DeleteSecret(destination.SecretName(l)); err != nil {

@@ -61,10 +61,10 @@ func (c *disableCmd) Run(a *app) error {
 		return err
 	}
 	if a.cli.JSON {
-		return a.answer(map[string]any{"disabled": true, "archive": config.Archive, "destination": config.Destination, "kept_seconds": int64(kept.Seconds())})
+		return a.answer(map[string]any{"disabled": true, "archive": config.Archive, "destination": config.Destinations[0], "destinations": config.Destinations, "kept_seconds": int64(kept.Seconds())})
 	}
 	if !a.cli.Quiet {
-		fmt.Fprintf(a.out, "Done. The archive %s stays at %s.\n", config.Archive, printable(config.Destination))
+		fmt.Fprintf(a.out, "Done. The archive %s stays at %s.\n", config.Archive, allOf(config.Destinations))
 		c.sayKept(a, kept)
 		if isLoggedIn(d) {
 			fmt.Fprintln(a.out, "This device is still logged in to the vault: coffer logout")

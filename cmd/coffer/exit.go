@@ -40,6 +40,7 @@ const (
 	codeFleet          = 23
 	codeHasPassword    = 24
 	codeReplaced       = 25
+	codePartial        = 26
 )
 
 // exitCodes explains them, in order, for help and the reference.
@@ -70,6 +71,7 @@ var exitCodes = []string{
 	"the vault is not the one that this device trusts",
 	"the key is in the vault under a password, which would be lost",
 	"the password was set, and another device of the account has put another key in its place since",
+	"done, but not at every destination; the next backup catches up those that failed",
 }
 
 var causeCodes = map[coffer.Cause]int{

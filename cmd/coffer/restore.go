@@ -83,16 +83,18 @@ func (c *restoreCmd) checkTarget(a *app) error {
 	if err != nil {
 		return err
 	}
-	text, err := c.destination(d)
+	all, err := c.destinations(d)
 	if err != nil {
 		return err
 	}
-	l, err := destination.Parse(text)
-	if err != nil {
-		return err
-	}
-	if folder, ok := l.(destination.Folder); ok && inside(c.To, folder.Path) {
-		return usagef("%s lies inside of the destination %s, where only the archive may be; restore into another folder", c.To, text)
+	for _, text := range all {
+		l, err := destination.Parse(text)
+		if err != nil {
+			return err
+		}
+		if folder, ok := l.(destination.Folder); ok && inside(c.To, folder.Path) {
+			return usagef("%s lies inside of the destination %s, where only the archive may be; restore into another folder", c.To, text)
+		}
 	}
 	return nil
 }

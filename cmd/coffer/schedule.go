@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -81,7 +82,7 @@ func (c *scheduleCmd) set(a *app, d *coffer.Device) error {
 	if err != nil {
 		return err
 	}
-	if plan.UploadBytesPerSecond > 0 && !isRemote(config.Destination) {
+	if plan.UploadBytesPerSecond > 0 && !slices.ContainsFunc(config.Destinations, isRemote) {
 		notes = append(notes, noLimit)
 	}
 	if cause, why := a.mayRun(plan); cause != "" {

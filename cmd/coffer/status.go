@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -25,7 +26,7 @@ type statusResult struct {
 	Device      coffer.ID             `json:"device"`
 	Archive     coffer.ID             `json:"archive"`
 	Source      string                `json:"source"`
-	Destination string                `json:"destination"`
+	Destination string                `json:"destination"` // the first
 	StateDir    string                `json:"state_dir"`
 	Generation  uint64                `json:"generation"` // 0: unknown or none yet
 	Snapshots   int                   `json:"snapshots"`
@@ -34,9 +35,10 @@ type statusResult struct {
 	AgeSeconds  *int64                `json:"age_seconds"` // since last_good
 	LastRun     *coffer.Run           `json:"last_run"`
 	schedulePart
-	Notices []string   `json:"notices"`
-	Problem *jsonError `json:"problem"`
-	Beside  *jsonError `json:"destination_problem,omitempty"` // where problem is the age
+	At      []destinationStatus `json:"destinations"`
+	Notices []string            `json:"notices"`
+	Problem *jsonError          `json:"problem"`
+	Beside  *jsonError          `json:"destination_problem,omitempty"` // where problem is the age
 	vaultPart
 
 	lastTodo string
@@ -59,7 +61,7 @@ func (c *statusCmd) Run(a *app) error {
 		return err
 	}
 	s := &statusResult{
-		Device: config.Device, Archive: config.Archive, Source: config.Source, Destination: config.Destination,
+		Device: config.Device, Archive: config.Archive, Source: config.Source, Destination: config.Destinations[0],
 		StateDir: d.Dir(), Notices: []string{},
 	}
 	if n := len(history.Runs); n > 0 {
@@ -93,9 +95,21 @@ func (c *statusCmd) Run(a *app) error {
 
 // look asks the destination. What goes wrong is part of the status.
 func (s *statusResult) look(a *app, d *coffer.Device) error {
-	arch, err := d.Open(a.ctx, false)
+	survey, err := d.Survey(a.ctx, false)
 	if err != nil {
 		return err
+	}
+	var failed error
+	for _, at := range survey.Destinations {
+		s.At = append(s.At, a.statusOf(at))
+		if failed == nil && at.Err != nil {
+			failed = at.Err
+			a.place = at.Destination
+		}
+	}
+	arch := survey.Archive
+	if arch == nil {
+		return survey.Err
 	}
 	defer arch.Close()
 	s.Generation, s.Notices = arch.Head().Generation, list(arch.Notices())
@@ -104,7 +118,59 @@ func (s *statusResult) look(a *app, d *coffer.Device) error {
 	if n := len(snapshots); n > 0 {
 		s.Newest = &snapshots[n-1]
 	}
-	return nil
+	if failed != nil && len(s.At) > 1 {
+		failed = outcomeAt(a, failed)
+	}
+	return failed
+}
+
+// destinationStatus is what people should know of one destination.
+type destinationStatus struct {
+	coffer.DestinationState
+	Problem *jsonError `json:"problem"`
+	Todo    string     `json:"todo,omitempty"`
+}
+
+func (a *app) statusOf(at coffer.DestinationState) destinationStatus {
+	s := destinationStatus{DestinationState: at}
+	switch {
+	case at.Err != nil:
+		s.Problem = a.problemJSON(at.Err)
+		s.Problem.Todo = a.adviceAt(at.Destination, s.Problem.Cause)
+		s.Todo = s.Problem.Todo
+	case at.State == coffer.StateBehind:
+		s.Todo = "The next backup catches it up: coffer backup"
+	}
+	return s
+}
+
+// outcomeAt is the problem of one of several destinations, where another one can be used.
+func outcomeAt(a *app, err error) error {
+	code, cause, _ := a.judge(err)
+	todo := a.adviceAt(a.place, cause)
+	return outcome{code, err.Error(), todo}
+}
+
+// line says how a destination stands.
+func (s *destinationStatus) line() string {
+	var line string
+	switch {
+	case s.Err != nil:
+		line = "cannot be used: " + escaped(s.Err.Error())
+	case s.State == coffer.StateNewest:
+		line = "has the newest state"
+	case s.Behind > 0:
+		line = fmt.Sprintf("behind by %s", count(int64(s.Behind), "snapshot"))
+	default:
+		line = "behind; the newest state is at a destination that cannot be used now"
+	}
+	if !s.LastGood.IsZero() {
+		line += fmt.Sprintf("; last good %s ago", ago(time.Since(s.LastGood)))
+	}
+	if f := s.LastFailure; f != nil && s.Err == nil {
+		line += fmt.Sprintf("; failed %s ago: %s", ago(time.Since(f.At)), escaped(f.Error))
+	}
+	return line
 }
 
 // warnOfLogins tells of those at destinations that end soon.
@@ -180,7 +246,7 @@ func (a *app) showStatus(s *statusResult, problem error) error {
 	}
 	row := a.row
 	row("Chat store", "%s", printable(s.Source))
-	row("Destination", "%s", printable(s.Destination))
+	s.showDestinations(a)
 	row("Archive", "%s", s.Archive)
 	row("Device", "%s, state in %s", s.Device, printable(s.StateDir))
 	if s.LastGood == nil {
@@ -208,6 +274,22 @@ func (a *app) showStatus(s *statusResult, problem error) error {
 	return problem
 }
 
+// showDestinations shows one as its name alone: how it stands is what the rest of the status says.
+func (s *statusResult) showDestinations(a *app) {
+	if len(s.At) < 2 {
+		a.row("Destination", "%s", printable(s.Destination))
+		return
+	}
+	for i := range s.At {
+		at := &s.At[i]
+		a.row("Destination", "%s", printable(at.Destination))
+		a.row("", "%s", at.line())
+		if at.Todo != "" {
+			a.row("", "%s", strings.ReplaceAll(at.Todo, "\n", " "))
+		}
+	}
+}
+
 func (a *app) row(name, format string, args ...any) {
 	fmt.Fprintf(a.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 }
@@ -224,6 +306,8 @@ func runLine(r *coffer.Run) string {
 		return "not made" + since + ": " + escaped(r.Error)
 	case coffer.OutcomeUnchanged:
 		return "nothing had changed"
+	case coffer.OutcomePartial:
+		return byteSize(r.AddedBytes) + " added, but not at every destination"
 	case coffer.OutcomeProblems:
 		return fmt.Sprintf("%s not whole or left out, %s added", count(int64(r.ProblemCount), "file"), byteSize(r.AddedBytes))
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/blob"
 )
@@ -135,7 +136,7 @@ func (c *repairCmd) Run(a *app) error {
 	}
 	flags := fromFlags{From: c.To, keyFlags: c.keyFlags, Archive: c.Archive, olderFlag: c.olderFlag, passDamaged: true, copyOf: other}
 	if c.To == "" {
-		return a.own("repair", flags, mend)
+		return a.own("repair", flags, func(arch *archive.Archive, _ *coffer.Others) error { return mend(arch) })
 	}
 	arch, err := flags.open(a)
 	if err != nil {
