@@ -155,7 +155,7 @@ func Find(ctx context.Context, store blob.Store) ([]Found, error) {
 
 // Create begins an archive under a new id with a new key. It refuses an id that is in use, with ErrExists.
 func Create(ctx context.Context, store blob.Store, id ID, key Key, o Options) (*Archive, error) {
-	for _, err := range store.List(ctx, id.String()+"/") {
+	for _, err := range guard(store).List(ctx, id.String()+"/") {
 		if err != nil {
 			return nil, fmt.Errorf("look for an archive: %w", err)
 		}
@@ -221,7 +221,7 @@ func archiveIDs(ctx context.Context, store blob.Store) ([]ID, error) {
 func Delete(ctx context.Context, store blob.Store, id ID) error {
 	for _, dir := range []string{dirHeads, dirSnapshots, dirIndexes, dirPacks, dirLocks, dirKeys, ""} {
 		var names []string
-		for info, err := range store.List(ctx, id.String()+"/"+dir) {
+		for info, err := range guard(store).List(ctx, id.String()+"/"+dir) {
 			if err != nil {
 				return fmt.Errorf("delete archive: %w", err)
 			}

@@ -74,6 +74,8 @@ type run struct {
 	hasher     *format.Hasher
 	tmp        string
 	release    func() // of the lock, once it is held
+	indexes    *indexCache
+	locked     bool // there were locks at the beginning
 	databases  map[string]*job
 	companions []*job          // copied with a database; in the snapshot even if they are gone when the walk comes
 	left       map[string]bool // paths that a database's copy stands for: its -wal, -shm and -journal
@@ -135,7 +137,14 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err := r.prepareDirs(); err != nil {
 		return err
 	}
-	c, err := r.a.backupCatalog(ctx)
+	present, locks, err := r.a.listAll(ctx)
+	if err != nil {
+		return err
+	}
+	r.locked = locks > 0
+	r.indexes = newIndexCache(r.a, r.c.StateDir, r.c.ReadAll, present)
+	r.a.store = r.indexes // until close
+	c, err := r.a.backupCatalog(ctx, packsOf(present))
 	if err != nil {
 		return err
 	}
@@ -174,6 +183,9 @@ func (r *run) close() {
 	}
 	if r.tmp != "" {
 		os.RemoveAll(r.tmp)
+	}
+	if r.indexes != nil {
+		r.a.store = r.indexes.Store
 	}
 }
 
@@ -223,11 +235,14 @@ func (r *run) run(ctx context.Context) (*BackupReport, error) {
 	report := &BackupReport{Files: int64(l.files), SourceBytes: int64(l.bytes)}
 	if r.unchanged(l) {
 		report.Unchanged = true
-		r.a.dropOwnLocks(r.p.ctx)
+		if r.locked {
+			r.a.dropOwnLocks(r.p.ctx)
+		}
 		report.Snapshot = snapshotID(r.a.head.Snapshots[len(r.a.head.Snapshots)-1].Name)
 	} else if err := r.commit(l, report); err != nil {
 		return nil, err
 	}
+	r.indexes.tidy()
 	if err := l.cache.commit(); err != nil { // it is a hint only
 		r.a.notice("%v; the next backup takes longer", err)
 	}

@@ -20,14 +20,10 @@ import (
 // backupCatalog is the catalog that a backup may refer to: packs that are there, with their size, and not marked for deletion;
 // and packs that an unfinished run has left, which are adopted. A pack that is damaged or missing counts as absent, so that
 // the backup stores its contents again as far as the source still has them.
-func (a *Archive) backupCatalog(ctx context.Context) (*catalog, error) {
+func (a *Archive) backupCatalog(ctx context.Context, present map[format.Digest]int64) (*catalog, error) {
 	marked := map[format.Digest]bool{}
 	for _, m := range a.head.Marks {
 		marked[m.Name] = marked[m.Name] || m.Type == format.TypePack
-	}
-	present, err := a.listPacks(ctx)
-	if err != nil {
-		return nil, err
 	}
 	lost := 0
 	c, err := a.loadCatalog(ctx, func(p *format.Pack) bool {

@@ -323,9 +323,6 @@ func (c *copying) damaged(name, detail string) {
 	}
 }
 
-// maxDamage bounds what a report of damage holds: a destination can list a million objects that it does not have.
-const maxDamage = 10_000
-
 func (c *copying) notice(text string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,6 +21,9 @@ type Head struct {
 	Time       time.Time
 }
 
+// maxHeadsRead bounds how many heads are read to find the newest state: of headsKept generations, as many as may be joined.
+const maxHeadsRead = headsKept * format.MaxParents
+
 // listHeads returns the names of all heads, newest generation first.
 func (a *Archive) listHeads(ctx context.Context) ([]headName, error) {
 	prefix := a.name(dirHeads, "")
@@ -37,7 +40,7 @@ func (a *Archive) listHeads(ctx context.Context) ([]headName, error) {
 		}
 	}
 	sortHeads(heads)
-	return heads, nil
+	return slices.Compact(heads), nil // a destination may list one twice
 }
 
 func (a *Archive) readHead(ctx context.Context, n headName) (*format.Head, error) {
@@ -110,6 +113,7 @@ func (a *Archive) setBelow(names []headName) {
 // it is the only one that is read: no two names are of one generation, and it names no parent of below a gap. A damaged
 // one that none follows is an error, because what it says is not known, or with AllowOlder passed over.
 func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed []headName, heads []*format.Head, err error) {
+	read := 0
 	forked := false
 	for i := 1; i < len(names); i++ {
 		forked = forked || names[i].generation == names[i-1].generation
@@ -122,6 +126,9 @@ func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed 
 		if slices.Contains(a.disowned, n) {
 			passed = append(passed, n)
 			continue
+		}
+		if read++; read > maxHeadsRead {
+			return nil, nil, nil, fmt.Errorf("%w: of the %d newest heads that the destination lists, too many cannot be read", ErrDamaged, maxHeadsRead)
 		}
 		h, epoch, err := a.readHeadEpoch(ctx, n)
 		if errors.Is(err, ErrDamaged) && (a.o.AllowOlder || followed[n.digest]) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/coffer-backup/coffer/archive/format"
 )
 
@@ -146,7 +148,7 @@ type pruning struct {
 // plan finds what is needed, and decides about each pack.
 func (p *pruning) plan(ctx context.Context) (err error) {
 	a := p.a
-	if p.present, err = p.listAll(ctx); err != nil {
+	if p.present, _, err = a.listAll(ctx); err != nil {
 		return err
 	}
 	if err := p.listOthers(ctx); err != nil {
@@ -238,33 +240,19 @@ func (p *pruning) readIndexes(ctx context.Context) error {
 // clock that is wrong by more than the grace period is what the archive cannot be protected from.
 func (p *pruning) expired(m format.Mark) bool { return p.began.Sub(m.Since) > grace }
 
-// listAll lists all objects that may be marked.
-func (p *pruning) listAll(ctx context.Context) (map[format.Mark]int64, error) {
-	present := map[format.Mark]int64{}
-	for _, t := range []format.Type{format.TypePack, format.TypeIndex, format.TypeSnapshot} {
-		for o, err := range p.a.list(ctx, dirOf(t)) {
-			if err != nil {
-				return nil, err
-			}
-			present[format.Mark{Type: t, Name: o.digest}] = o.size
-		}
-	}
-	return present, nil
-}
-
 // listOthers lists what other destinations have beside. One that lags, or where somebody works, may have what he is about to refer to.
 func (p *pruning) listOthers(ctx context.Context) error {
 	p.beside = map[format.Mark]int64{}
 	for _, other := range p.c.Others {
-		locks, err := other.Locks(ctx)
-		if err != nil || len(locks) > 0 || !slices.Equal(other.tips, p.a.tips) {
-			continue // a later run looks again
+		if !slices.Equal(other.tips, p.a.tips) {
+			continue
 		}
-		there, err := (&pruning{a: other}).listAll(ctx)
+		there, locks, err := other.listAll(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
-		} else if err != nil {
-			continue
+		}
+		if err != nil || locks > 0 {
+			continue // a later run looks again
 		}
 		for m, size := range there {
 			if _, here := p.present[m]; !here {
@@ -386,13 +374,15 @@ func (p *pruning) delete(ctx context.Context) error {
 		return ErrConcurrent
 	}
 	p.c.Progress.begin("deleting", 0, p.report.DeletedObjects)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8) // a destination may be far away
 	for _, m := range p.a.head.Marks {
 		if p.expired(m) {
-			if err := p.a.delete(ctx, p.a.name(dirOf(m.Type), m.Name.String())); err != nil {
-				return err
-			}
-			p.c.Progress.add(0, 1)
+			g.Go(func() error {
+				defer p.c.Progress.add(0, 1)
+				return p.a.delete(ctx, p.a.name(dirOf(m.Type), m.Name.String()))
+			})
 		}
 	}
-	return nil
+	return g.Wait()
 }

@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/blob"
+	"github.com/coffer-backup/coffer/blob/gdrive/oauth"
 )
 
 // Secrets keeps small secrets by name, durably; a keyring, most likely. Many goroutines may use it.
@@ -34,12 +34,11 @@ type Credentials struct {
 
 	Password string `json:"password,omitempty"` // WebDAV
 
-	ClientID     string    `json:"client_id,omitempty"` // Google Drive: the OAuth client
-	ClientSecret string    `json:"client_secret,omitempty"`
-	RefreshToken string    `json:"refresh_token,omitempty"`
-	AccessToken  string    `json:"access_token,omitempty"`
-	Expiry       time.Time `json:"expiry,omitzero"` // of the access token
+	Drive oauth.Credentials `json:"-"` // has a form of its own
 }
+
+// maxSecretBytes is what every keyring holds.
+const maxSecretBytes = 1900
 
 func (Credentials) String() string   { return "(redacted)" }
 func (Credentials) GoString() string { return "(redacted)" }
@@ -55,12 +54,38 @@ func SecretName(l Location) string {
 
 // SaveCredentials keeps the credentials of a location.
 func SaveCredentials(s Secrets, l Location, c Credentials) error {
-	text, err := json.Marshal(c)
+	text, err := c.encode(l.Kind())
 	if err != nil {
 		return err
 	}
 	defer clear(text)
 	return s.SaveSecret(SecretName(l), text)
+}
+
+func (c Credentials) encode(kind Kind) ([]byte, error) {
+	if kind != KindDrive {
+		return json.Marshal(c)
+	}
+	text := c.Drive.Encode()
+	if len(text) > maxSecretBytes {
+		clear(text)
+		c.Drive.AccessToken = "" // which the next run gets anew
+		text = c.Drive.Encode()
+	}
+	return text, nil
+}
+
+// decode reads what encode made. The errors of package json may quote, so they are not passed on.
+func (c *Credentials) decode(kind Kind, text []byte) (err error) {
+	if kind == KindDrive {
+		c.Drive, err = oauth.Decode(text)
+	} else {
+		err = json.Unmarshal(text, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: this program did not write them", coffer.ErrState)
+	}
+	return nil
 }
 
 // LoadCredentials returns what SaveCredentials kept, or ErrNoCredentials.
@@ -73,8 +98,8 @@ func LoadCredentials(s Secrets, l Location) (c Credentials, err error) {
 		return c, fmt.Errorf("%s: %w", l, ErrNoCredentials)
 	}
 	defer clear(text)
-	if json.Unmarshal(text, &c) != nil { // whose error may quote
-		return Credentials{}, fmt.Errorf("the credentials of %s: %w: this program did not write them", l, coffer.ErrState)
+	if err := c.decode(l.Kind(), text); err != nil {
+		return Credentials{}, fmt.Errorf("the credentials of %s: %w", l, err)
 	}
 	return c, nil
 }

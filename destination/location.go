@@ -38,13 +38,16 @@ type Location interface {
 // Folder is a folder of this machine.
 type Folder struct{ Path string } // absolute
 
-// S3 is a prefix in a bucket: s3://BUCKET/PREFIX?endpoint=HOST&region=REGION&insecure=1.
+// S3 is a prefix in a bucket: s3://BUCKET/PREFIX?endpoint=HOST&region=REGION&insecure=1&check-then-put=1.
 type S3 struct {
 	Bucket   string
 	Prefix   string // elements with slashes between; may be empty
 	Endpoint string // HOST or HOST:PORT; empty: Amazon's
 	Region   string // empty: the server is asked
 	Insecure bool   // plain HTTP
+
+	// CheckThenPut is for a server that cannot store an object only if there is none; see s3.Config.
+	CheckThenPut bool
 }
 
 // WebDAV is a folder of a WebDAV server: webdav+https://USER@HOST/PATH.
@@ -84,6 +87,9 @@ func (l S3) String() string {
 	add("region", l.Region)
 	if l.Insecure {
 		add("insecure", "1")
+	}
+	if l.CheckThenPut {
+		add("check-then-put", "1")
 	}
 	if query != "" {
 		query = "?" + query[1:]

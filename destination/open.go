@@ -32,6 +32,9 @@ type Opener struct {
 	// UploadBytesPerSecond limits what is sent to each destination; 0: no limit.
 	UploadBytesPerSecond int64
 
+	// Google replaces Google's addresses, for tests.
+	Google Google
+
 	mu     sync.Mutex
 	opened []io.Closer
 }
@@ -52,10 +55,12 @@ func (o *Opener) Open(ctx context.Context, text string, create bool) (blob.Store
 		return o.openS3(ctx, l, create)
 	case WebDAV:
 		return o.openWebDAV(ctx, l, create)
+	case Drive:
+		return o.openDrive(ctx, l, create)
 	case ICloud:
 		return o.openICloud(ctx, l, create)
 	case Rclone:
-		return o.openHelper(ctx, l)
+		return o.openHelper(ctx, l, create)
 	}
 	panic("a kind of location without a driver")
 }
@@ -98,7 +103,7 @@ func (o *Opener) openS3(ctx context.Context, l S3, create bool) (blob.Store, err
 		return nil, err
 	}
 	config := s3.Config{
-		Bucket: l.Bucket, Prefix: l.Prefix, Endpoint: l.Endpoint, Region: l.Region, Insecure: l.Insecure,
+		Bucket: l.Bucket, Prefix: l.Prefix, Endpoint: l.Endpoint, Region: l.Region, Insecure: l.Insecure, CheckThenPut: l.CheckThenPut,
 		AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SessionToken: keys.SessionToken,
 		UploadBytesPerSecond: o.UploadBytesPerSecond,
 	}
@@ -143,7 +148,7 @@ func (o *Opener) openICloud(ctx context.Context, l ICloud, create bool) (blob.St
 		l.Folder = iCloudFolder
 	}
 	if runtime.GOOS != "darwin" {
-		return o.openHelper(ctx, Rclone{"icloud", l.Folder})
+		return o.openHelper(ctx, Rclone{"icloud", l.Folder}, create)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -152,13 +157,17 @@ func (o *Opener) openICloud(ctx context.Context, l ICloud, create bool) (blob.St
 	return coffer.OpenDestination(ctx, filepath.Join(home, "Library", "Mobile Documents", "com~apple~CloudDocs", filepath.FromSlash(l.Folder)), create)
 }
 
-func (o *Opener) openHelper(ctx context.Context, l Rclone) (blob.Store, error) {
+func (o *Opener) openHelper(ctx context.Context, l Rclone, create bool) (blob.Store, error) {
 	program, err := o.findHelper()
 	if err != nil {
 		return nil, err
 	}
+	command := []string{program, "serve"}
+	if create {
+		command = append(command, "--create")
+	}
 	store, err := helper.Open(ctx, helper.Config{
-		Command: []string{program, l.Remote + ":" + l.Path}, UploadBytesPerSecond: o.UploadBytesPerSecond, Stderr: o.HelperSays,
+		Command: append(command, l.Remote+":"+l.Path), UploadBytesPerSecond: o.UploadBytesPerSecond, Stderr: o.HelperSays,
 	})
 	if err != nil {
 		return nil, err

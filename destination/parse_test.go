@@ -36,6 +36,7 @@ func TestParse(t *testing.T) {
 		{"s3://chats?endpoint=s3.amazonaws.com", S3{Bucket: "chats"}, "s3://chats"},
 		{"s3://chats?endpoint=http://127.0.0.1:9000", S3{Bucket: "chats", Endpoint: "127.0.0.1:9000", Insecure: true}, "s3://chats?endpoint=127.0.0.1:9000&insecure=1"},
 		{"s3://chats?endpoint=nas:80&insecure=1", S3{Bucket: "chats", Endpoint: "nas", Insecure: true}, "s3://chats?endpoint=nas&insecure=1"},
+		{"s3://chats?check-then-put=1&endpoint=s3.example.com", S3{Bucket: "chats", Endpoint: "s3.example.com", CheckThenPut: true}, "s3://chats?endpoint=s3.example.com&check-then-put=1"},
 		{"s3://chats?endpoint=[0::1]:9000", S3{Bucket: "chats", Endpoint: "[::1]:9000"}, "s3://chats?endpoint=[::1]:9000"},
 
 		{"webdav+https://cloud.example.com", WebDAV{Host: "cloud.example.com"}, ""},
@@ -100,6 +101,7 @@ var refused = []struct{ text, says string }{
 	{"s3://chats?endpoint=http://nas", "HTTPS"},
 	{"s3://chats?insecure=1", "endpoint="},
 	{"s3://chats?endpoint=nas&insecure=yes", "insecure=1"},
+	{"s3://chats?check-then-put=hunter2", "insecure=1"},
 	{"s3://chats/%zzhunter2", "coffer destination add"},
 	{"s3://chats/x#hunter2", "coffer destination add"},
 	{"s3://c/x", "bucket"},

@@ -23,14 +23,14 @@ var (
 const amazon = "s3.amazonaws.com"
 
 func parseS3(rest string) (Location, error) {
-	u, query, err := parseURL("s3", rest, "endpoint", "region", "insecure")
+	u, query, err := parseURL("s3", rest, "endpoint", "region", "insecure", "check-then-put")
 	if err != nil {
 		return nil, err
 	}
 	if u.User != nil {
 		return nil, errSecret("s3")
 	}
-	l := S3{Bucket: u.Host, Region: query["region"], Insecure: query["insecure"] != ""}
+	l := S3{Bucket: u.Host, Region: query["region"], Insecure: query["insecure"] != "", CheckThenPut: query["check-then-put"] != ""}
 	if !bucketName.MatchString(l.Bucket) {
 		return nil, refuse("the name of a bucket has 2 to 63 letters, digits, dots and dashes, as in %s", examples["s3"])
 	}
@@ -125,8 +125,9 @@ func parseURL(kind, rest string, parameters ...string) (*url.URL, map[string]str
 			query[name] = values[name][0]
 		}
 	}
-	if len(query) != len(values) || query["insecure"] != "" && query["insecure"] != "1" {
-		return nil, nil, refuse("only %s may stand behind the ?, once each, and insecure only as insecure=1; secrets are never part of a text: coffer destination add asks for them",
+	isSwitch := func(name string) bool { return query[name] == "" || query[name] == "1" }
+	if len(query) != len(values) || !isSwitch("insecure") || !isSwitch("check-then-put") {
+		return nil, nil, refuse("only %s may stand behind the ?, once each, and a switch only as insecure=1; secrets are never part of a text: coffer destination add asks for them",
 			strings.Join(parameters, ", "))
 	}
 	return u, query, nil

@@ -12,10 +12,10 @@ if ! command -v go >/dev/null; then
 	exit 1
 fi
 
-PATH+=:/usr/sbin # where Debian keeps Apache
+PATH+=:/usr/sbin # where Debian keeps Apache and sshd
 
-case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util and apache2
-test) needs="gcc spin swtpm softhsm2-util apache2" ;; # spin makes C, and gcc a checker of it
+case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util, apache2 and sshd
+test) needs="gcc spin swtpm softhsm2-util apache2 sshd" ;; # spin makes C, and gcc a checker of it
 race) needs="gcc spin swtpm softhsm2-util apache2" ;;
 bench) needs="tar zstd restic" ;;
 *)
@@ -34,6 +34,7 @@ done
 [[ $missing != *gcc* ]] || missing+=" libc6-dev"
 missing=${missing/softhsm2-util/softhsm2}
 missing=${missing/apache2/apache2-bin}
+missing=${missing/sshd/openssh-server} # with systemd it also starts a server of the machine's own
 
 if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
 	export DEBIAN_FRONTEND=noninteractive

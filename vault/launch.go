@@ -3,17 +3,19 @@
 package vault
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/core/runner"
 	"github.com/coffer-backup/coffer/internal/core/stream"
+	"github.com/coffer-backup/coffer/seal"
 )
 
 // CoreConfig is what a core's process needs to know.
@@ -23,12 +25,13 @@ type CoreConfig struct {
 	RotateEntries uint64
 	RotateMs      uint64
 	Logger        *slog.Logger // nil discards
+
+	late time.Duration // of calls to the sealer, for tests; 0: the runner's
 }
 
 // CoreArgs returns the arguments that tell a process of Config.Command its CoreConfig: no secret is among them.
 func (c *CoreConfig) CoreArgs() []string {
-	sealer, _ := json.Marshal(c.Seal) // texts and numbers
-	return []string{"--seal", c.SealDir, "--sealer", string(sealer),
+	return []string{"--seal", c.SealDir, "--sealer", c.Seal.text(),
 		"--rotate-entries", strconv.FormatUint(c.RotateEntries, 10), "--rotate-ms", strconv.FormatUint(c.RotateMs, 10)}
 }
 
@@ -44,13 +47,24 @@ func serveCore(ctx context.Context, conn *stream.Conn, config CoreConfig) error 
 	}
 	err = runner.Run(ctx, conn, runner.Config{
 		Sealer: sealer, RotateEntries: config.RotateEntries, RotateMs: config.RotateMs, Logger: config.Logger,
+		Late: config.late,
 	})
 	return errors.Join(err, sealer.Close())
 }
 
 func (c *Config) core() CoreConfig {
-	return CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger()}
+	core := CoreConfig{SealDir: c.sealDir(), Seal: c.Seal, RotateEntries: c.RotateEntries, RotateMs: c.RotateMs, Logger: c.logger(), late: c.late}
+	if c.Seal.tier() != seal.Software { // else the core's own
+		core.RotateEntries, core.RotateMs = cmp.Or(core.RotateEntries, hardwareEntries), cmp.Or(core.RotateMs, hardwareMs)
+	}
+	return core
 }
+
+// Hardware writes flash for each epoch. The log is in memory until its epoch ends, so that its length is bounded, too: this is 36 entries a second for an hour.
+const (
+	hardwareEntries = 1 << 17
+	hardwareMs      = 60 * 60_000
+)
 
 // launcher starts cores one after the other: a sealer serves one at a time, so the next waits for the end of the last.
 type launcher struct {

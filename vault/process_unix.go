@@ -31,6 +31,15 @@ func (l *launcher) startProcess(ctx context.Context) (*stream.Conn, error) {
 	command := slices.Concat(l.config.Command, config.CoreArgs())
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.ExtraFiles = []*os.File{core}
+	_, pin, err := config.Seal.ForProcess() // CoreArgs has the text
+	if err != nil {
+		host.Close()
+		return nil, err
+	}
+	if pin != nil {
+		defer pin.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, pin)
+	}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the host, which stops the core in order
 	if err := cmd.Start(); err != nil {
@@ -74,4 +83,18 @@ func CoreConn() (net.Conn, error) {
 	}
 	defer file.Close()
 	return net.FileConn(file)
+}
+
+// readPiped takes the PIN from there. It stays in this process's memory, because a token that comes back wants it again.
+func readPiped() (Secret, error) {
+	file := os.NewFile(PINDescriptor, "pin")
+	if file == nil {
+		return nil, os.ErrNotExist
+	}
+	defer file.Close()
+	pin, err := readSecret(file)
+	if err != nil {
+		return nil, err
+	}
+	return Kept(pin), nil
 }

@@ -39,14 +39,48 @@ type Status struct {
 	Certificate string `json:"certificate"` // its fingerprint, which gateways pin
 	Serving     bool   `json:"serving"`     // a voter in every partition, or being caught up, and each has a leader
 
-	Accounts  uint64 `json:"accounts"`
-	Epoch     uint64 `json:"epoch"` // of the key that seals the log: 1 more with every snapshot
+	Accounts uint64 `json:"accounts"`
+	Epoch    uint64 `json:"epoch"` // of the key that seals the log: 1 more with every snapshot
+
+	Sealer  Sealer  `json:"sealer"`
+	Erasure Erasure `json:"erasure"`
+
 	DiskBytes uint64 `json:"disk_bytes"`
 
 	Since Counts `json:"since"` // this node was started
 
 	Partitions []Partition `json:"partitions"`
 	Peers      []Peer      `json:"peers"`
+}
+
+// Sealer is what a node knows of what seals it.
+type Sealer struct {
+	Tier  string `json:"tier"`  // software, tpm2, pkcs11
+	Error string `json:"error"` // why it fails at present; empty: it works, as far as is known
+	For   uint64 `json:"failing_ms"`
+}
+
+// Erasure is how far what was destroyed is gone. It can be read by who has a node's disk, any copy of it, and its sealer, until that node has made its next
+// snapshot under a new epoch key.
+type Erasure struct {
+	Within uint64     `json:"within_ms"` // it is done at every node after that time, or somebody should look why not
+	Nodes  []Unerased `json:"nodes"`     // of the fleet, this one first
+}
+
+// Unerased is for how long something that was destroyed may have been readable at a node. It counts on while the node is not heard of.
+type Unerased struct {
+	Slot Slot   `json:"slot"`
+	Ms   uint64 `json:"unerased_ms"` // 0: nothing is
+}
+
+// Stragglers are the nodes at which something is readable for longer than it should be.
+func (e *Erasure) Stragglers() (list []Unerased) {
+	for _, n := range e.Nodes {
+		if n.Ms > e.Within {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // Counts only grow.
@@ -103,6 +137,11 @@ func (v *Vault) Status() Status {
 	s := Status{
 		Slot: Slot(f.Slot), Incarnation: hex.EncodeToString(f.Incarnation[:]), Serving: f.Serving && f.Founded,
 		Accounts: f.Accounts, Epoch: f.Epoch, DiskBytes: v.replica.DiskBytes(), Partitions: []Partition{}, Peers: v.host.peers(),
+	}
+	s.Sealer = Sealer{Tier: string(v.launcher.config.Seal.tier()), Error: f.Sealer.Error, For: f.Sealer.FailingMs}
+	s.Erasure = Erasure{Within: f.ErasedWithin, Nodes: []Unerased{{Slot(f.Slot), f.Unerased}}}
+	for _, o := range f.Others {
+		s.Erasure.Nodes = append(s.Erasure.Nodes, Unerased{Slot(o.Slot), o.Ms})
 	}
 	s.Since.DiskSyncs, s.Since.DiskWritten = v.replica.Disk()
 	for n, p := range f.Partitions {

@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/core/stream"
 	"github.com/coffer-backup/coffer/internal/link"
 	"github.com/coffer-backup/coffer/internal/replica"
+	"github.com/coffer-backup/coffer/seal"
 	"github.com/coffer-backup/coffer/wire"
 )
 
@@ -64,12 +66,14 @@ type Config struct {
 	Gateways []Fingerprint
 
 	// RotateEntries and RotateMs say after how many log entries and milliseconds a snapshot is made under a new
-	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes.
+	// epoch key. What was deleted is gone for ever after the next one. 0: 65,536 and 10 minutes; with a sealer in hardware, which wears, 131,072 and an hour.
 	RotateEntries uint64
 	RotateMs      uint64
 
 	// Logger gets the life of the core and the store; nil discards it. It gets no account and no secret.
 	Logger *slog.Logger
+
+	late time.Duration // CoreConfig's
 }
 
 func (c *Config) storeDir() string { return filepath.Join(c.Dir, "store") }
@@ -140,11 +144,11 @@ func (c *Config) begin(make func(*host, startFunc) error) error {
 // left it: else there was a fleet, and its store is missing, perhaps on a disk that is not mounted.
 func (c *Config) emptySealer(ctx context.Context) error {
 	s, err := c.Seal.Create(ctx, c.sealDir())
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, seal.ErrInUse) { // after another error a token is not bothered again
+		s, err = c.Seal.Open(ctx, c.sealDir())
+	}
 	if err != nil {
-		made := err
-		if s, err = c.Seal.Open(ctx, c.sealDir()); err != nil {
-			return errors.Join(made, err)
-		}
+		return err
 	}
 	keys, err := s.Keys(ctx)
 	switch marked, markErr := c.marked(); {

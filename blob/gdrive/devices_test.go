@@ -5,6 +5,9 @@ package gdrive_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,6 +41,32 @@ func TestLaggingIndex(t *testing.T) {
 	wantErr(t, "ReadAt of what another device deleted", err, blob.ErrNotFound)
 	_, err = open(t, s).ReadAt(t.Context(), "a/x", nil, 0)
 	wantErr(t, "the same by who comes new", err, blob.ErrNotFound)
+}
+
+// TestListMissesOne: one list shows an object, and the next does not, as from another of Drive's machines. Who has put it knows better.
+func TestListMissesOne(t *testing.T) {
+	s := start(t)
+	phone, laptop := open(t, s), open(t, s)
+	put(t, phone, "a/x", []byte("x"))
+	put(t, phone, "a/y", []byte("y"))
+	if err := laptop.Delete(t.Context(), "a/y"); err != nil {
+		t.Fatal(err)
+	}
+	s.Set(func(b *fakedrive.Behaviour) {
+		b.Before = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.FormValue("q"), "appProperties") {
+				return false
+			}
+			io.WriteString(w, `{"files":[]}`)
+			return true
+		}
+	})
+	if names := list(t, phone, "a/"); len(names) != 1 || names[0] != "a/x" {
+		t.Errorf("listed: %q", names)
+	}
+	if names := list(t, phone, "b/"); len(names) != 0 {
+		t.Errorf("listed: %q", names)
+	}
 }
 
 // TestPutAfterDelete: the list still shows the older file, which is gone.

@@ -3,13 +3,17 @@
 package gdrive_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/coffer-backup/coffer/blob"
@@ -239,5 +243,50 @@ func TestLostAnswers(t *testing.T) {
 				t.Error("no answer was lost")
 			}
 		})
+	}
+}
+
+// cutting ends the body of each answer that brings bytes of an object, save the last, after half of them.
+type cutting struct {
+	next   http.RoundTripper
+	mu     sync.Mutex
+	ranges []string
+}
+
+func (c *cutting) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := c.next.RoundTrip(r)
+	if err != nil || r.URL.Query().Get("alt") != "media" {
+		return resp, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ranges = append(c.ranges, r.Header.Get("Range")); len(c.ranges) < 3 {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(io.LimitReader(resp.Body, resp.ContentLength/2), iotest.ErrReader(errors.New("connection reset by test"))), resp.Body}
+	}
+	return resp, nil
+}
+
+// TestCutDownload: what has come is not fetched again.
+func TestCutDownload(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	data := noise(1000)
+	put(t, open(t, s), "a/x", data)
+	c := config(s, "")
+	cut := &cutting{next: http.DefaultTransport}
+	c.HTTPClient = &http.Client{Transport: cut}
+	store, err := gdrive.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 800)
+	if n, err := store.ReadAt(t.Context(), "a/x", got, 100); err != nil || !bytes.Equal(got, data[100:900]) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if want := []string{"bytes=100-899", "bytes=500-899", "bytes=700-899"}; !slices.Equal(cut.ranges, want) {
+		t.Errorf("asked for %q; want %q", cut.ranges, want)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"google.golang.org/api/drive/v3"
 
@@ -69,34 +68,18 @@ func (s *Store) makeFolder(ctx context.Context, name string) (string, error) {
 	return "", errNotListed
 }
 
-// Quota is what Google says of the account's storage, which it shares with mail and photographs. Without a limit, LimitBytes is 0.
-type Quota struct {
-	UsedBytes, LimitBytes int64
-}
-
-// Quota asks for the storage of the account.
-func (s *Store) Quota(ctx context.Context) (q Quota, err error) {
-	err = s.service.do(ctx, func(ctx context.Context) error {
-		about, err := s.service.drive.About.Get().Fields("storageQuota(limit,usage)").Context(ctx).Do()
-		if err != nil {
-			return err
-		}
-		if about.StorageQuota == nil || about.StorageQuota.Limit < 0 || about.StorageQuota.Usage < 0 {
-			return nonsense("a quota that is none")
-		}
-		q = Quota{about.StorageQuota.Usage, about.StorageQuota.Limit}
+// present returns blob.ErrUnreachable if the visible folder is gone. Without it a removed folder would look like an empty one.
+func (s *Store) present(ctx context.Context) error {
+	if s.parent == hidden {
 		return nil
-	})
-	if err != nil {
-		return Quota{}, fmt.Errorf("ask %s for its quota: %w", s, err)
 	}
-	return q, nil
+	f, err := s.service.stat(ctx, s.parent, "id,trashed")
+	if errors.Is(err, blob.ErrNotFound) || err == nil && f.Trashed {
+		return s.missing()
+	}
+	return err
 }
 
-func (q Quota) String() string {
-	gib := func(n int64) string { return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + " GiB" }
-	if q.LimitBytes == 0 {
-		return gib(q.UsedBytes) + " used"
-	}
-	return gib(q.UsedBytes) + " of " + gib(q.LimitBytes) + " used"
+func (s *Store) missing() error {
+	return fmt.Errorf("%w: the folder is not in Google Drive, or was not made with this OAuth client; look in its trash, or choose another", blob.ErrUnreachable)
 }

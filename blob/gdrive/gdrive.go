@@ -109,7 +109,7 @@ func open(ctx context.Context, c Config, create bool) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open Google Drive: %w", err)
 	}
-	s := &Store{folder: strings.Join(path, "/"), parent: hidden, service: service}
+	s := &Store{folder: strings.Join(path, "/"), parent: hidden, service: service, ids: newIDs()}
 	if len(path) > 0 {
 		s.parent = "root"
 	}

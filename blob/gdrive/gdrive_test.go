@@ -82,6 +82,7 @@ func wantErr(t *testing.T, what string, err, want error) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	store := open(t, s)
 	blobtest.Run(t, func(*testing.T) blob.Store { return store })
@@ -93,6 +94,7 @@ func TestConformanceElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the same suite again")
 	}
+	t.Parallel()
 	s := start(t)
 	s.Set(func(b *fakedrive.Behaviour) {
 		b.ListDelay, b.PageSize, b.LimitEvery = 2*time.Millisecond, 300, 2500

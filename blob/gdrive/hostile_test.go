@@ -13,7 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/coffer-backup/coffer/blob"
 	"github.com/coffer-backup/coffer/blob/gdrive"
+	"github.com/coffer-backup/coffer/blob/gdrive/oauth"
 )
 
 // fixed gives one token for ever.
@@ -113,6 +115,24 @@ func TestElsewhere(t *testing.T) {
 	}
 	if n := reached.Load(); n > 0 {
 		t.Errorf("%d requests reached another host", n)
+	}
+}
+
+// TestAlwaysUnauthorized: a token is renewed once, and then the user must act.
+func TestAlwaysUnauthorized(t *testing.T) {
+	var requests atomic.Int64
+	store := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		if r.Header.Get("Authorization") != "Bearer the token" {
+			t.Errorf("the token comes as %q", r.Header.Get("Authorization"))
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		io.WriteString(w, `{"error":{"code":401,"message":"Invalid Credentials","errors":[{"reason":"authError"}]}}`)
+	})
+	err := store.Delete(t.Context(), "a/x")
+	wantErr(t, "Delete", err, blob.ErrDenied)
+	if requests.Load() != 2 || !strings.Contains(err.Error(), oauth.SignInAgain("gdrive:")) {
+		t.Errorf("%d requests, %v", requests.Load(), err)
 	}
 }
 

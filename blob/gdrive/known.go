@@ -3,18 +3,28 @@
 package gdrive
 
 import (
-	"context"
+	"strings"
 	"sync"
+	"time"
 )
 
 // maxKnown bounds what is remembered, whatever a server lists. Whoever is forgotten costs a request.
 const maxKnown = 200_000
 
-// known remembers which file is the object of a name, and which files are gone although Drive may list them for a while.
+const (
+	// recentTime is how long a list may miss what was put, although another list has shown it: Drive's answers come from many machines.
+	recentTime = 10 * time.Minute
+
+	maxRecent = 10_000
+)
+
+// known remembers which file is the object of a name, which files are gone although Drive may list them for a while, and which were put
+// just now.
 type known struct {
 	mu     sync.Mutex
 	byName map[string]entry
-	gone   map[string]bool // by id
+	gone   map[string]bool      // by id
+	recent map[string]time.Time // by name, when it was put here
 }
 
 func (k *known) get(name string) (entry, bool) {
@@ -33,6 +43,31 @@ func (k *known) put(e entry) {
 	k.byName[e.name] = e
 }
 
+// noteRecent notes that e was put here.
+func (k *known) noteRecent(e entry) {
+	k.put(e)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.recent == nil || len(k.recent) >= maxRecent {
+		k.recent = map[string]time.Time{}
+	}
+	k.recent[e.name] = time.Now()
+}
+
+// recentBelow returns the objects below a prefix that were put here just now and are not seen.
+func (k *known) recentBelow(prefix string, seen func(name string) bool) (missing []entry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, at := range k.recent {
+		if time.Since(at) > recentTime {
+			delete(k.recent, name)
+		} else if e, ok := k.byName[name]; ok && strings.HasPrefix(name, prefix) && !seen(name) {
+			missing = append(missing, e)
+		}
+	}
+	return missing
+}
+
 func (k *known) forget(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -45,6 +80,7 @@ func (k *known) lose(e entry) {
 	defer k.mu.Unlock()
 	if k.byName[e.name].id == e.id {
 		delete(k.byName, e.name)
+		delete(k.recent, e.name)
 	}
 	if k.gone == nil || len(k.gone) >= maxKnown {
 		k.gone = map[string]bool{}
@@ -56,61 +92,4 @@ func (k *known) isGone(id string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.gone[id]
-}
-
-// ids is a stock of ids for new files, which Drive hands out by the hundred. With an id of its own an upload can be repeated after a lost answer: the
-// second is refused, and makes no second file.
-type ids struct {
-	mu    sync.Mutex
-	stock []string
-}
-
-const idsPerRequest = 100
-
-func (s *Store) newID(ctx context.Context) (string, error) {
-	for {
-		s.ids.mu.Lock()
-		if n := len(s.ids.stock); n > 0 {
-			id := s.ids.stock[n-1]
-			s.ids.stock = s.ids.stock[:n-1]
-			s.ids.mu.Unlock()
-			return id, nil
-		}
-		s.ids.mu.Unlock()
-		more, err := s.service.generateIDs(ctx, s.space())
-		if err != nil {
-			return "", err
-		}
-		s.ids.mu.Lock()
-		s.ids.stock = append(s.ids.stock, more...)
-		s.ids.mu.Unlock()
-	}
-}
-
-func (s *service) generateIDs(ctx context.Context, space string) (ids []string, err error) {
-	err = s.do(ctx, func(ctx context.Context) error {
-		answer, err := s.drive.Files.GenerateIds().Count(idsPerRequest).Space(space).Type("files").Fields("ids").Context(ctx).Do()
-		if err != nil {
-			return err
-		}
-		if n := len(answer.Ids); n == 0 || n > idsPerRequest {
-			return nonsense("%d new ids", n)
-		}
-		for _, id := range answer.Ids {
-			if !validID(id) {
-				return nonsense("a new id %.64q", id)
-			}
-		}
-		ids = answer.Ids
-		return nil
-	})
-	return ids, err
-}
-
-// space is what Drive calls the part of a user's files where a parent lies.
-func (s *Store) space() string {
-	if s.parent == hidden {
-		return hidden
-	}
-	return "drive"
 }

@@ -29,12 +29,13 @@ type service struct {
 	client   *http.Client // the same that drive uses, for upload sessions
 	endpoint *url.URL
 	tokens   Tokens
+	name     string // of the destination, as a user writes it
 	retry    transport.Retry
 }
 
 func newService(ctx context.Context, c Config) (*service, error) {
 	if c.Tokens == nil {
-		return nil, fmt.Errorf("%w: nobody is signed in; %s", blob.ErrDenied, oauth.SignInAgain)
+		return nil, fmt.Errorf("%w: nobody is signed in; %s", blob.ErrDenied, oauth.SignInAgain("gdrive:"+c.Folder))
 	}
 	if c.Endpoint == "" {
 		c.Endpoint = googleEndpoint
@@ -47,7 +48,7 @@ func newService(ctx context.Context, c Config) (*service, error) {
 	if given == nil {
 		given = transport.New(transport.Options{UploadBytesPerSecond: c.UploadBytesPerSecond})
 	}
-	s := &service{endpoint: endpoint, tokens: c.Tokens, retry: transport.Retry{Notify: c.Notify}}
+	s := &service{endpoint: endpoint, tokens: c.Tokens, name: "gdrive:" + c.Folder, retry: transport.Retry{Notify: c.Notify}}
 	s.client = &http.Client{
 		Transport: &guard{given.Transport, endpoint},
 		Timeout:   given.Timeout,
@@ -83,7 +84,7 @@ func (s *service) do(ctx context.Context, call func(context.Context) error) erro
 		}
 		err = classify(ctx, call(context.WithValue(ctx, tokenKey{}, token)))
 		if errors.Is(err, errToken) {
-			return fmt.Errorf("%w: Google refuses a token that it has just given (%v); %s", blob.ErrDenied, err, oauth.SignInAgain)
+			return fmt.Errorf("%w: Google refuses a token that it has just given (%v); %s", blob.ErrDenied, err, oauth.SignInAgain(s.name))
 		}
 		return err
 	})

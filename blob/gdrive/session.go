@@ -163,7 +163,7 @@ func parseHeld(text string, sizeBytes int) (int, error) {
 	if text == "" {
 		return 0, nil
 	}
-	last, ok := strings.CutPrefix(text, "bytes=0-")
+	last, ok := strings.CutPrefix(strings.TrimPrefix(text, "bytes="), "0-") // Google's guides show both
 	n, err := strconv.ParseUint(last, 10, 62)
 	if !ok || err != nil || n >= uint64(sizeBytes) {
 		return 0, nonsense("it has the range %.64q of %d bytes", text, sizeBytes)

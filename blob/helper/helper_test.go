@@ -153,6 +153,9 @@ func TestConformance(t *testing.T) {
 		}
 	})
 	t.Run("folder", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("the pipes are the same")
+		}
 		dir := t.TempDir()
 		s := openHelper(t, usual, "folder", dir)
 		if s.String() != dir {

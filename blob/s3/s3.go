@@ -71,7 +71,7 @@ type Config struct {
 	UploadBytesPerSecond int64 // of all uploads together; 0 is no bound
 
 	// HTTPClient replaces the client that keeps bounds and UploadBytesPerSecond; only its Transport is used. Tests need it.
-	HTTPClient *http.Client
+	HTTPClient *http.Client `json:"-"`
 }
 
 // String names the place, and none of the keys.

@@ -46,9 +46,9 @@ Mutex file:{{.Dir}} default
 {{range $name, $file := .Modules}}LoadModule {{$name}}_module "{{$.Lib}}/mod_{{$file}}.so"
 {{end}}
 StartServers 1
-ServerLimit 2
-ThreadsPerChild 32
-MaxRequestWorkers 64
+ServerLimit 4
+ThreadsPerChild 64
+MaxRequestWorkers 256
 KeepAlive On
 MaxKeepAliveRequests 0
 DocumentRoot "{{.Dir}}/www"

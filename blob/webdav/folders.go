@@ -40,6 +40,9 @@ func (s *Store) prepare(ctx context.Context) error {
 	found, now, err := s.readFolder(ctx, folder)
 	if errors.Is(err, blob.ErrNotFound) {
 		err = s.mkcol(ctx, folder)
+		if status(err) == http.StatusConflict {
+			err = fmt.Errorf("%w: its folder has been removed", blob.ErrUnreachable)
+		}
 	}
 	if err != nil {
 		return err

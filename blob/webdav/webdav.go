@@ -135,11 +135,11 @@ func parseURL(text string, plain bool) (*url.URL, error) {
 	case base.User != nil:
 		return nil, errors.New("the WebDAV address must not hold a user or password; configure them apart")
 	case base.RawQuery != "" || base.Fragment != "" || base.Opaque != "" || base.Hostname() == "":
-		return nil, fmt.Errorf("%q is not a WebDAV address; write https://HOST/PATH", text)
+		return nil, errors.New("the WebDAV address must be https://HOST/PATH and no more") // a query may hold a secret
 	case base.Scheme == "https":
 	case base.Scheme == "http" && (plain || loopback(base.Hostname())):
 	default:
-		return nil, fmt.Errorf("%q: only https:// is allowed, since the password would be readable on the way", text)
+		return nil, fmt.Errorf("the WebDAV address begins with %.20q; only https:// is allowed, since others could read the password on the way", base.Scheme+"://")
 	}
 	clean := strings.TrimSuffix(path.Clean("/"+base.Path), "/") + "/"
 	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: clean}, nil

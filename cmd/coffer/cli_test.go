@@ -17,6 +17,8 @@ import (
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/archive/format"
 	"github.com/coffer-backup/coffer/blob"
+	"github.com/coffer-backup/coffer/destination"
+	"github.com/coffer-backup/coffer/internal/keystore"
 	"github.com/coffer-backup/coffer/recovery"
 )
 
@@ -37,6 +39,10 @@ func TestExitCodes(t *testing.T) {
 		{archive.ErrKeyReplaced, 3},
 		{format.ErrKeyDigits, 3},
 		{coffer.ErrNoKey, 3},
+		{coffer.ErrKeysLocked, 3},
+		{keystore.ErrKeyring, 3},
+		{destination.ErrNoCredentials, 4},
+		{destination.ErrNoHelper, 4},
 		{blob.ErrUnreachable, 4},
 		{blob.ErrDenied, 4},
 		{archive.ErrDamaged, 5},
@@ -271,6 +277,48 @@ func TestMatcher(t *testing.T) {
 		}
 		if matches(test.path) != test.want {
 			t.Errorf("%q matches %q: %v", test.pattern, test.path, !test.want)
+		}
+	}
+}
+
+// Advice for a place in a cloud is not that for a disk.
+func TestAdviceForClouds(t *testing.T) {
+	t.Setenv("COFFER_HOME", t.TempDir())
+	for _, test := range []struct {
+		place, says string
+		err         error
+	}{
+		{"/media/disk", "mount it", blob.ErrUnreachable},
+		{"s3://chats", "network", blob.ErrUnreachable},
+		{"rclone:box:x", "Install coffer-rclone", destination.ErrNoHelper},
+		{"/media/disk", "who may read and write", blob.ErrDenied},
+		{"gdrive:", "coffer destination add gdrive:", blob.ErrDenied},
+		{"s3://chats?region=x", "coffer destination add 's3://chats?region=x'", destination.ErrNoCredentials},
+		{"gdrive:", "Make room there", blob.ErrFull},
+		{"gdrive:", "coffer destination add gdrive:, then", coffer.ErrKeysLocked},
+	} {
+		a := testApp(t)
+		a.place = test.place
+		if _, _, todo := a.judge(test.err); !strings.Contains(todo, test.says) {
+			t.Errorf("%s, %v: %q, want %q", test.place, test.err, todo, test.says)
+		}
+	}
+}
+
+func TestLoginWarning(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		ends time.Time
+		says string
+	}{
+		{time.Time{}, ""},
+		{now.Add(30 * 24 * time.Hour), ""},
+		{now.Add(24 * time.Hour), "ends on"},
+		{now.Add(-time.Hour), "ended on"},
+	} {
+		got := loginWarning(destination.Known{Destination: "gdrive:", LoginEnds: test.ends}, now)
+		if (got == "") != (test.says == "") || !strings.Contains(got, test.says) {
+			t.Errorf("%v: %q, want %q", test.ends.Sub(now), got, test.says)
 		}
 	}
 }

@@ -12,9 +12,12 @@ import (
 	"github.com/coffer-backup/coffer/internal/keystore"
 )
 
+// google has other addresses than Google's in tests alone.
+var google destination.Google
+
 // opener opens destinations with the credentials that this device keeps, until the run ends.
 func (a *app) opener(secrets destination.Secrets) *destination.Opener {
-	o := &destination.Opener{Secrets: secrets, HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) }}
+	o := &destination.Opener{Secrets: secrets, Google: google, HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) }}
 	a.openers = append(a.openers, o)
 	return o
 }

@@ -48,7 +48,7 @@ var exitCodes = []string{
 	"done",
 	"failed for another reason; the message says which",
 	"the command line is wrong, or names a source (init), pattern or exclude file that cannot be used, or a question came up and there is no terminal to ask on",
-	"wrong key, or this device's copy of the key cannot be had",
+	"wrong key, or this device's copy of the key, or its credentials for a destination, cannot be had (a locked keyring)",
 	"the destination cannot be reached, or refuses access",
 	"the archive is damaged; what could be done was done",
 	"locked: another process or another device is at work",

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,12 +136,18 @@ func (c *keyKitCmd) Run(a *app) error {
 		return err
 	}
 	defer key.Wipe()
-	err = createSecret(c.File, func(w io.Writer) error {
-		return kit.Write(w, kit.Kit{
-			Digits: key.Digits(), Archive: config.Archive.String(), Destination: strings.Join(config.Destinations, "; "), Source: config.Source,
-			Made: time.Now(), Restore: "coffer restore --from " + shellQuote(config.Destinations[0]) + " --to FOLDER",
-		})
-	})
+	from := config.Destinations[0]
+	if i := slices.IndexFunc(config.Destinations, isRemote); i >= 0 { // a folder of this device may be lost with it
+		from = config.Destinations[i]
+	}
+	page := kit.Kit{
+		Digits: key.Digits(), Archive: config.Archive.String(), Destination: strings.Join(config.Destinations, "; "), Source: config.Source,
+		Made: time.Now(), Restore: "coffer restore --from " + shellQuote(from) + " --to FOLDER",
+	}
+	if page.SignIn, page.ClientID, err = a.signInAnew(from); err != nil {
+		return err
+	}
+	err = createSecret(c.File, func(w io.Writer) error { return kit.Write(w, page) })
 	if err != nil {
 		return err
 	}
@@ -151,6 +158,21 @@ func (c *keyKitCmd) Run(a *app) error {
 		fmt.Fprintf(a.out, "Wrote %s. Open it in a browser, print it, and delete it: it holds the key.\n", printable(c.File))
 	}
 	return nil
+}
+
+// signInAnew is how another device gets access to a destination; empty where there is nothing to log in to.
+func (a *app) signInAnew(text string) (command, clientID string, err error) {
+	known, err := a.knownDestinations()
+	if err != nil || !isRemote(text) {
+		return "", "", err
+	}
+	command = "coffer destination add " + shellQuote(text)
+	for _, k := range known {
+		if k.Destination == text && k.ClientID != "" {
+			return command + " --client-id " + shellQuote(k.ClientID), k.ClientID, nil
+		}
+	}
+	return command, "", nil
 }
 
 type keyChangeCmd struct {

@@ -71,6 +71,9 @@ func (c *statusCmd) Run(a *app) error {
 		}
 	}
 	problem := s.look(a, d)
+	if err := s.warnOfLogins(a); err != nil {
+		return err
+	}
 	vaultProblem := s.askVault(a, d)
 	s.setAge(history.LastGood)
 	if c.MaxAge > 0 && (s.LastGood == nil || time.Since(*s.LastGood) > c.MaxAge) {
@@ -166,6 +169,17 @@ func (s *destinationStatus) line() string {
 		line += fmt.Sprintf("; failed %s ago: %s", ago(time.Since(f.At)), escaped(f.Error))
 	}
 	return line
+}
+
+// warnOfLogins tells of those at destinations that end soon.
+func (s *statusResult) warnOfLogins(a *app) error {
+	known, err := a.knownDestinations()
+	for _, k := range known {
+		if w := loginWarning(k.Known, time.Now()); k.Used && w != "" {
+			s.Notices = append(s.Notices, w)
+		}
+	}
+	return err
 }
 
 // setAge counts from the last good run of this device, or where it has had none, as after --adopt, from the newest snapshot.

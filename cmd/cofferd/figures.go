@@ -31,6 +31,13 @@ var figures = map[string]struct {
 	"log_entries": {"Log entries since the last snapshot, over all partitions.", func(s *vault.Status) uint64 {
 		return sum(s, func(p *vault.Partition) uint64 { return p.LogEntries })
 	}},
+	"sealer_failing": {"1 if the sealer, such as an HSM or a TPM, fails or does not answer.", func(s *vault.Status) uint64 { return truth(s.Sealer.For > 0) }},
+	"unerased_seconds": {"For how long something that was destroyed may have been readable on this node's disk, with its sealer.", func(s *vault.Status) uint64 {
+		return (s.Erasure.Nodes[0].Ms + 999) / 1000
+	}},
+	"erasure_stragglers": {"Nodes, of those that this one knows of, at which it has been so for longer than it should.", func(s *vault.Status) uint64 {
+		return uint64(len(s.Erasure.Stragglers()))
+	}},
 	"peers_connected": {"Other nodes that this one is connected with.", func(s *vault.Status) (n uint64) {
 		for _, p := range s.Peers {
 			n += truth(p.Connected)

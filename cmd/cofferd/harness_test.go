@@ -37,6 +37,12 @@ type process struct {
 // start does not use pipes: a core would hold them open, and waiting for the host would be waiting for the core.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startAs(t, func(*exec.Cmd) {}, args...)
+}
+
+// startAs lets prepare change what is started.
+func startAs(t *testing.T, prepare func(*exec.Cmd), args ...string) *process {
+	t.Helper()
 	dir := t.TempDir()
 	p := &process{Cmd: exec.Command(os.Args[0], args...), out: filepath.Join(dir, "out"), err: filepath.Join(dir, "err"), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), runMain+"=1", "GORACE=atexit_sleep_ms=0")
@@ -44,6 +50,7 @@ func start(t *testing.T, args ...string) *process {
 	defer stdout.Close()
 	defer stderr.Close()
 	p.Stdout, p.Stderr = stdout, stderr
+	prepare(p.Cmd)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

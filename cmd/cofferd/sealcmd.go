@@ -36,7 +36,10 @@ func (c *sealCheckCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	sealer := sealOf(n)
+	sealer, err := a.sealOf(n)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "cofferd-seal-")
 	if err != nil {
 		return err
@@ -51,7 +54,7 @@ func (c *sealCheckCmd) Run(a *app) (err error) {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	if err := c.suite(a, place); err != nil {
+	if err := c.suite(a, &sealer, place); err != nil {
 		return fmt.Errorf("the sealer does not keep its contract, see above: %w", err)
 	}
 	if s, err = sealer.Open(a.ctx, place); err != nil {
@@ -61,32 +64,39 @@ func (c *sealCheckCmd) Run(a *app) (err error) {
 }
 
 // suite runs sealSuiteCmd.
-func (c *sealCheckCmd) suite(a *app, place string) error {
+func (c *sealCheckCmd) suite(a *app, sealer *vault.Seal, place string) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(a.ctx, program, "seal", "suite", "--config", c.Config, "--place", place)
+	text, pin, err := sealer.ForProcess()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(a.ctx, program, "seal", "suite", "--place", place, "--sealer", text)
 	cmd.Stdout, cmd.Stderr = a.out, a.err
+	if pin != nil {
+		defer pin.Close()
+		cmd.ExtraFiles = []*os.File{vault.PINDescriptor - 3: pin}
+	}
 	return cmd.Run()
 }
 
 // sealSuiteCmd runs the suite, which is made for go test, in a process of its own: it ends with it.
 type sealSuiteCmd struct {
-	nodeFlag
-	Place string `required:""`
+	Place  string `required:""`
+	Sealer string `required:""`
 }
 
 func (c *sealSuiteCmd) Run(a *app) error {
-	n, err := c.read()
+	sealer, err := vault.ParseSeal(c.Sealer)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	testing.Init()
 	if err := flag.CommandLine.Parse([]string{"-test.v"}); err != nil {
 		return err
 	}
-	sealer := sealOf(n)
 	suite := func(t *testing.T) { sealtest.Run(t, openings(a.ctx, &sealer, c.Place)) }
 	testing.Main(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "seal", F: suite}}, nil, nil) // exits
 	return nil

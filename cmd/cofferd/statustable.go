@@ -30,6 +30,7 @@ func writeStatus(w io.Writer, list []operator.Status, now time.Time) error {
 	if len(list) == 1 {
 		fmt.Fprintf(&text, "\naddress      %s\ncertificate  %s\n", orUnknown(first.Address), orUnknown(first.Certificate))
 	}
+	writeCare(&text, list)
 	if len(first.Peers) > 0 {
 		fmt.Fprintf(&text, "\nThe other nodes, as slot %d sees them:\n\n", first.Slot)
 		table(&text, "SLOT\tADDRESS\tCONNECTED\tHEARD", func(row func(...any)) {
@@ -46,6 +47,31 @@ func writeStatus(w io.Writer, list []operator.Status, now time.Time) error {
 	})
 	_, err := w.Write(text.Bytes())
 	return err
+}
+
+// writeCare shows what somebody should look at: a sealer that fails, and where what was destroyed is not gone yet.
+func writeCare(w io.Writer, list []operator.Status) {
+	for i := range list {
+		if s := list[i].Sealer; s.For > 0 {
+			fmt.Fprintf(w, "\nsealer       slot %d: %s has FAILED for %v: %s\n", list[i].Slot, s.Tier, seconds(s.For), s.Error)
+		}
+	}
+	e := &list[0].Erasure
+	late := e.Stragglers()
+	if len(late) == 0 {
+		if e.Within > 0 {
+			fmt.Fprintf(w, "\nerasure      in time: what is destroyed is gone at every node within %v\n", seconds(e.Within))
+		}
+		return
+	}
+	fmt.Fprintf(w, "\nerasure      LATE: who has the disk and the sealer of one of these can still read what was destroyed\n")
+	for _, n := range late {
+		fmt.Fprintf(w, "             slot %d: for %v\n", n.Slot, seconds(n.Ms))
+	}
+}
+
+func seconds(ms uint64) time.Duration {
+	return (time.Duration(ms) * time.Millisecond).Round(time.Second)
 }
 
 func table(w io.Writer, head string, rows func(row func(...any))) {

@@ -16,6 +16,8 @@ func TestStatusTable(t *testing.T) {
 	s := operator.Status{PID: 4242, Status: vault.Status{
 		Fleet: "0102", Fingerprint: "abcd", Restart: "majority", Founding: true, Slot: 2, Incarnation: "feed", Address: "127.0.0.1:7434", Certificate: "c0de",
 		Accounts: 7, Epoch: 3, DiskBytes: 1_500_000,
+		Sealer:  vault.Sealer{Tier: "tpm2", For: 61_000, Error: "the TPM does not answer"},
+		Erasure: vault.Erasure{Within: 60_000, Nodes: []vault.Unerased{{Slot: 2}, {Slot: 1, Ms: 60_000}, {Slot: 3, Ms: 7_200_000}}},
 		Partitions: []vault.Partition{
 			{Number: 0, Role: vault.RoleLeader, Leader: 2, Term: 5, Applied: 99, Committed: 100, Lag: 4, Voters: []vault.Slot{1, 2}, Learners: []vault.Slot{3}},
 			{Number: 1, Role: vault.RoleNone},
@@ -33,6 +35,11 @@ SLOT  STATE        INCARNATION  LEADS   BEHIND  ACCOUNTS  EPOCH  DISK    PID
 
 address      127.0.0.1:7434
 certificate  c0de
+
+sealer       slot 2: tpm2 has FAILED for 1m1s: the TPM does not answer
+
+erasure      LATE: who has the disk and the sealer of one of these can still read what was destroyed
+             slot 3: for 2h0m0s
 
 The other nodes, as slot 2 sees them:
 

@@ -43,9 +43,9 @@ type nodeFlag struct {
 
 func (f nodeFlag) read() (*settings.Node, error) { return settings.ReadNode(f.Config) }
 
-// vaultConfig says how a node lives.
-func vaultConfig(n *settings.Node, log *slog.Logger) (vault.Config, error) {
-	config := vault.Config{Dir: n.Dir, Seal: sealOf(n), Listen: n.Listen, Advertise: n.Advertise, Logger: log}
+// vaultConfig says how a node lives. It may ask for a PIN.
+func (a *app) vaultConfig(n *settings.Node, log *slog.Logger) (vault.Config, error) {
+	config := vault.Config{Dir: n.Dir, Listen: n.Listen, Advertise: n.Advertise, RotateMs: n.RotateMs(), Logger: log}
 	for _, g := range n.Gateways {
 		config.Gateways = append(config.Gateways, vault.Fingerprint(g))
 	}
@@ -56,11 +56,21 @@ func vaultConfig(n *settings.Node, log *slog.Logger) (vault.Config, error) {
 		}
 		config.Command = []string{program, "core"}
 	}
-	return config, nil
+	var err error
+	config.Seal, err = a.sealOf(n)
+	return config, err
 }
 
-func sealOf(n *settings.Node) vault.Seal {
-	return vault.Seal{Kind: seal.Tier(n.Seal), Device: n.TPM2.Device, PCRs: n.TPM2.PCRs, AuthFile: n.TPM2.AuthFile, OwnerAuthFile: n.TPM2.OwnerAuthFile}
+// sealOf says what seals. It asks for a PIN where no file has it.
+func (a *app) sealOf(n *settings.Node) (vault.Seal, error) {
+	s := vault.Seal{Kind: seal.Tier(n.Seal), Device: n.TPM2.Device, PCRs: n.TPM2.PCRs, AuthFile: n.TPM2.AuthFile, OwnerAuthFile: n.TPM2.OwnerAuthFile,
+		Module: n.PKCS11.Module, Token: n.PKCS11.Token, Serial: n.PKCS11.Serial, PINFile: n.PKCS11.PINFile}
+	if err := s.Check(); err != nil || s.Kind != seal.PKCS11 || s.PINFile != "" {
+		return s, err
+	}
+	pin, err := a.askPIN(s.Token)
+	s.PIN = pin
+	return s, err
 }
 
 type vaultConfigCmd struct{}
@@ -86,7 +96,7 @@ func (c *vaultCreateCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	config, err := vaultConfig(n, newLogger(a.err, slog.LevelWarn))
+	config, err := a.vaultConfig(n, newLogger(a.err, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
@@ -116,7 +126,7 @@ func (c *vaultJoinCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	config, err := vaultConfig(n, newLogger(a.err, slog.LevelWarn))
+	config, err := a.vaultConfig(n, newLogger(a.err, slog.LevelWarn))
 	if err != nil {
 		return err
 	}

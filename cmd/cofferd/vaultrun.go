@@ -41,7 +41,7 @@ func (c *vaultRunCmd) Run(a *app) error {
 	if c.Quiet {
 		level = slog.LevelWarn
 	}
-	config, err := vaultConfig(n, newLogger(a.err, level))
+	config, err := a.vaultConfig(n, newLogger(a.err, level))
 	if err != nil {
 		return err
 	}

@@ -177,6 +177,10 @@ type Stats struct {
 	Serving     bool   // this replica takes part in every partition, and each has a leader
 	Founded     bool   // every partition takes requests
 	Partitions  []PartitionStats
+
+	Unerased     uint64     // milliseconds for which something that was destroyed may have been readable here; 0: nothing is
+	Others       []Unerased // the same of the others
+	ErasedWithin uint64     // milliseconds after which somebody should look why
 }
 
 // PartitionStats is what this replica knows of a partition.
@@ -213,6 +217,7 @@ func (c *Core) Stats() Stats {
 		s.Accounts += p.ledger.count
 		s.Founded = s.Founded && p.group.founded
 	}
+	s.Unerased, s.Others, s.ErasedWithin = c.unerased(), c.othersUnerased(), erasedWithin*c.config.RotateMs
 	return s
 }
 

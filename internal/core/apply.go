@@ -174,6 +174,7 @@ func (c *Core) tick(in Tick) error {
 	}
 	c.sweepPart = (c.sweepPart + 1) % len(c.parts)
 	c.parts[c.sweepPart].sweep()
+	c.noteChanges()
 	if c.wantsRotation() {
 		c.askRotation()
 	}

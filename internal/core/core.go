@@ -87,6 +87,7 @@ type Core struct {
 	manifest   manifestMark
 	rotation   *rotation
 	rotateSoon bool    // a partition waits for a rotation
+	erasure    erasure // of what was destroyed
 	abandoned  []Range // buckets on the disk that nothing refers to any more
 
 	unsynced []unsynced // handed out for storage, oldest first
@@ -226,6 +227,8 @@ func (c *Core) input(in Input) error {
 		c.done(in)
 	case NewEpoch:
 		return c.startRotation(in)
+	case Retired:
+		c.erasure.retired(in.KeyID)
 	case Peer:
 		return c.peer(in)
 	case Admin:
@@ -299,6 +302,9 @@ type (
 		KeyID  string // the sealer's key that it is sealed under
 		Sealed []byte
 	}
+
+	// Retired says that a Retire is done: the sealer has destroyed the key, for ever.
+	Retired struct{ KeyID string }
 )
 
 // Effects.

@@ -16,9 +16,12 @@ type fleet struct {
 	t      testing.TB
 	hosts  []*host // by slot, from 1 on; nil: down
 	mail   []mail
-	moved  []*host                  // up, at addresses that are not known: FirstStranger and so on
-	unruly func()                   // delivers instead
-	joined int                      // replicas so far
+	moved  []*host // up, at addresses that are not known: FirstStranger and so on
+	unruly func()  // delivers instead
+	joined int     // replicas so far
+
+	prepare func(*host, Slot) // what joins, before its core is made
+
 	lost   func(from, to Slot) bool // nil: nothing is
 	now    mail                     // that is being delivered
 	double bool                     // what is delivered comes twice, the second time last
@@ -32,7 +35,12 @@ type mail struct {
 
 // newFleet makes a fleet of so many replicas, and waits until all of them vote.
 func newFleet(t testing.TB, n int, change func(*host)) *fleet {
-	f := &fleet{t: t, hosts: []*host{nil, newHost(t, change)}}
+	return newFleetOf(t, n, change, nil)
+}
+
+// newFleetOf has prepare change each host but the first, which change does.
+func newFleetOf(t testing.TB, n int, change func(*host), prepare func(*host, Slot)) *fleet {
+	f := &fleet{t: t, hosts: []*host{nil, newHost(t, change)}, prepare: prepare}
 	f.attach(f.hosts[1], 1)
 	for s := Slot(2); int(s) <= n; s++ {
 		f.join(s)
@@ -74,6 +82,9 @@ func (f *fleet) joinWith(s Slot, ticket []byte) {
 	first := f.hosts[1]
 	h := &host{t: f.t, signer: first.signer, policy: first.policy, config: first.config, disk: map[string][]byte{}, keys: map[string][32]byte{},
 		now: first.now, answer: map[uint64][]byte{}, told: map[uint64]Told{}}
+	if f.prepare != nil {
+		f.prepare(h, s)
+	}
 	f.joined++
 	h.config.Seed = [32]byte{byte(s), 0, 77, byte(f.joined)}
 	c, effects, err := Join(h.config, ticket, fmt.Appendf(nil, "host %d", s), h.newEpoch())

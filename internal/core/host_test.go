@@ -14,6 +14,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/coffer-backup/coffer/seal"
 	"github.com/coffer-backup/coffer/wire"
 )
 
@@ -27,6 +28,9 @@ type host struct {
 
 	disk   map[string][]byte
 	keys   map[string][32]byte // the sealer's: what each key id opens
+	real   seal.Sealer         // in its place, if there is one
+	asleep []Effect            // what the sealer was asked for and does not do; nil: it works
+	onDisk func(Record)        // sees all that is ever stored
 	now    wire.UnixMs
 	ids    uint64
 	answer map[uint64][]byte
@@ -86,8 +90,13 @@ func newHost(t testing.TB, change func(*host)) *host {
 }
 
 // newEpoch makes an epoch key, "sealed" under a key that the host forgets when it is retired. It is a counter, so that runs repeat.
-func (h *host) newEpoch() NewEpoch {
+func (h *host) newEpoch() NewEpoch { return h.epoch(EpochAAD(1)) }
+
+func (h *host) epoch(aad []byte) NewEpoch {
 	h.ids++
+	if h.real != nil {
+		return h.realEpoch(aad)
+	}
 	id := fmt.Sprint("key-", h.ids)
 	var key [32]byte
 	key[0], key[1] = byte(h.ids), byte(h.ids>>8)
@@ -95,7 +104,61 @@ func (h *host) newEpoch() NewEpoch {
 	return NewEpoch{Key: key, KeyID: id, Sealed: []byte("sealed")}
 }
 
+func (h *host) realEpoch(aad []byte) NewEpoch {
+	e := NewEpoch{}
+	rand.Read(e.Key[:])
+	id, err := h.real.NewKey(h.t.Context())
+	if err == nil {
+		e.KeyID = string(id)
+		e.Sealed, err = h.real.Seal(h.t.Context(), id, e.Key[:], aad)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return e
+}
+
+// realUnseal opens with a sealer.
+func realUnseal(t testing.TB, s seal.Sealer) Unseal {
+	return func(keyID string, sealed, aad []byte) ([]byte, error) {
+		key, err := s.Open(t.Context(), seal.KeyID(keyID), sealed, aad)
+		if errors.Is(err, seal.ErrNoKey) {
+			err = errors.Join(err, ErrNoKey)
+		}
+		return key, err
+	}
+}
+
+// keep destroys all keys but those that are needed.
+func (h *host) keep(needed []string) {
+	maps.DeleteFunc(h.keys, func(id string, _ [32]byte) bool { return !slices.Contains(needed, id) })
+	if h.real == nil {
+		return
+	}
+	ids, err := h.real.Keys(h.t.Context())
+	for _, id := range ids {
+		if !slices.Contains(needed, string(id)) {
+			err = errors.Join(err, h.real.Destroy(h.t.Context(), id))
+		}
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// sleep has the sealer do nothing until wake.
+func (h *host) sleep() { h.asleep = []Effect{} }
+
+func (h *host) wake() {
+	asked := h.asleep
+	h.asleep = nil
+	h.work(asked)
+}
+
 func (h *host) unseal(keyID string, sealed, aad []byte) ([]byte, error) {
+	if h.real != nil {
+		return realUnseal(h.t, h.real)(keyID, sealed, aad)
+	}
 	key, ok := h.keys[keyID]
 	if !ok {
 		return nil, errNoKey
@@ -167,11 +230,29 @@ func (h *host) work(effects []Effect) {
 		case Note:
 			h.notes = append(h.notes, e.Text)
 		case Rotate:
-			h.step(h.newEpoch())
+			if h.asleep != nil {
+				h.asleep = append(h.asleep, e)
+				continue
+			}
+			h.step(h.epoch(e.AAD))
 		case Retire:
-			delete(h.keys, e.KeyID)
+			if h.asleep != nil {
+				h.asleep = append(h.asleep, e)
+				continue
+			}
+			h.retire(e)
 		}
 	}
+}
+
+func (h *host) retire(e Retire) {
+	delete(h.keys, e.KeyID)
+	if h.real != nil {
+		if err := h.real.Destroy(h.t.Context(), seal.KeyID(e.KeyID)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.step(Retired(e))
 }
 
 func (h *host) store(p Persist) {
@@ -186,6 +267,9 @@ func (h *host) store(p Persist) {
 	}
 	for _, r := range p.Puts {
 		h.disk[string(r.Key)] = bytes.Clone(r.Value)
+		if h.onDisk != nil {
+			h.onDisk(Record{bytes.Clone(r.Key), bytes.Clone(r.Value)})
+		}
 	}
 }
 
@@ -241,7 +325,7 @@ func (h *host) start() error {
 		return err
 	}
 	h.c = c
-	maps.DeleteFunc(h.keys, func(id string, _ [32]byte) bool { return !slices.Contains(c.KeyIDs(), id) })
+	h.keep(c.KeyIDs())
 	h.work(effects)
 	return nil
 }

@@ -19,6 +19,8 @@ const (
 	itemWant  = 4 // a partition that the sender is not admitted to
 	itemHost  = 5 // what the sender's host tells of itself
 	itemPlace = 6 // the raft id that the receiver's incarnation has in a partition, from its leader
+
+	itemErasure = 7 // for how long something that was destroyed may have been readable at the sender
 )
 
 // put queues an item about a partition.
@@ -76,6 +78,10 @@ func (c *Core) takeFrame(in Peer, id handshakeID) error {
 func (c *Core) item(l *link, kind uint8, body cryptobyte.String) error {
 	if kind == itemHost {
 		c.hostChanged(l, body)
+		return nil
+	}
+	if kind == itemErasure {
+		c.heardErasure(l, body)
 		return nil
 	}
 	var n uint16

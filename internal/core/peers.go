@@ -160,6 +160,7 @@ func (c *Core) want(l *link) {
 	if quiet && len(l.queue) == 0 {
 		l.put(itemHost, c.host) // so that both sides know of each other's life and time
 	}
+	c.tellErasure(l)
 }
 
 // slot returns what this core knows of a slot of the fleet.

@@ -84,6 +84,7 @@ func (c *Core) startRotation(in NewEpoch) error {
 // beginRotation is step 1.
 func (c *Core) beginRotation() {
 	c.rotateSoon = false
+	c.erasure.rotationBegins(c.changedFrom())
 	r := &rotation{replaced: c.abandoned}
 	c.abandoned = nil
 	c.rotation = r
@@ -255,6 +256,7 @@ func (c *Core) finishRotation() {
 		for i, p := range c.parts {
 			p.rotated(&r.marks[i], r.installs[i])
 		}
+		c.erasure.key = old.keyID
 		c.emit(Retire{old.keyID}) // step 4
 	}})
 }

@@ -25,6 +25,9 @@ type Kit struct {
 	Digits      string // 64 hexadecimal digits, in groups separated by spaces
 	Archive     string // the archive's id
 	Destination string
+	Beside      []string // further destinations of the same archive
+	SignIn      string   // the exact command that gives a new device access to the destination; empty where none is needed
+	ClientID    string   // the OAuth client that a Drive's hidden folder belongs to; no other sees the archive
 	Source      string
 	Made        time.Time
 	Restore     string // the exact command that restores everything

@@ -26,10 +26,12 @@ var sample = Kit{
 	Restore:     `coffer restore --from '/media/<b>"disk"</b>' --to FOLDER`,
 }
 
-func write(t *testing.T) string {
+func write(t *testing.T) string { return writeKit(t, sample) }
+
+func writeKit(t *testing.T, k Kit) string {
 	t.Helper()
 	var sb strings.Builder
-	if err := Write(&sb, sample); err != nil {
+	if err := Write(&sb, k); err != nil {
 		t.Fatal(err)
 	}
 	return sb.String()
@@ -52,6 +54,23 @@ func TestPageHoldsEverything(t *testing.T) {
 	}
 	if strings.Contains(html, "<b>") {
 		t.Error("a destination's name became markup")
+	}
+}
+
+func TestPageOfACloud(t *testing.T) {
+	cloud := sample
+	cloud.Destination, cloud.Beside, cloud.SignIn, cloud.ClientID = "gdrive:", []string{"s3://chats<b>"}, "coffer destination add gdrive: --client-id 'x<b>'", "x<b>"
+	html := writeKit(t, cloud)
+	for _, want := range []string{"Copy at", "s3://chats&lt;b&gt;", "OAuth client", "coffer destination add gdrive: --client-id &#39;x&lt;b&gt;&#39;"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+	if strings.Contains(html, "<b>") || strings.Contains(html, "connect or mount") {
+		t.Error("a text became markup, or there is a disk to mount")
+	}
+	if strings.Contains(write(t), "OAuth") {
+		t.Error("a folder has an OAuth client")
 	}
 }
 

@@ -248,6 +248,9 @@ var rules = []rule{{
 	folder:  "internal/proc",
 	against: "nothing: it reads figures of processes, for measurements",
 }, {
+	folder:  "internal/toxiproxy",
+	against: "nobody: it runs a proxy beside a benchmark",
+}, {
 	folder:  "internal/vectortest",
 	against: "what it compares: it sees texts, and no code that they test",
 }, {
@@ -258,9 +261,13 @@ var rules = []rule{{
 	against: "measures coffer as its users run it, from outside",
 	ours:    []string{"internal/chatgen"},
 }, {
+	folder:  "bench/destinations",
+	against: "nobody: it measures what an archive asks of a cloud, through the library",
+	ours:    []string{"archive", "blob", "sqlitecopy", "internal/chatgen", "internal/toxiproxy"},
+}, {
 	folder:  "bench/fleet",
 	against: "measures a fleet as its operators run it, from outside",
-	ours:    []string{"internal/proc", "internal/operator"},
+	ours:    []string{"internal/proc", "internal/operator", "internal/toxiproxy"},
 	others:  []string{"golang.org/x/sync"},
 }, {
 	folder:  "cmd",

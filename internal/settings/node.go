@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/coffer-backup/coffer/internal/token"
 	"github.com/coffer-backup/coffer/wire"
@@ -25,10 +26,14 @@ func DefaultCore() string {
 	return CoreProcess
 }
 
+// shortestEpoch is what a disk can keep up with.
+const shortestEpoch = time.Second
+
 // What may seal a core's state.
 const (
 	SealSoftware = "software"
 	SealTPM2     = "tpm2"
+	SealPKCS11   = "pkcs11"
 )
 
 // Node is the file of one node.
@@ -40,7 +45,9 @@ type Node struct {
 	Gateways  []Fingerprint `toml:"gateways"`
 	Core      string        `toml:"core"`
 	Seal      string        `toml:"seal"`
+	Epoch     Duration      `toml:"epoch"` // 0: as fits the sealer
 	TPM2      TPM2          `toml:"tpm2"`
+	PKCS11    PKCS11        `toml:"pkcs11"`
 	Fleet     Fleet         `toml:"fleet"`
 }
 
@@ -50,6 +57,14 @@ type TPM2 struct {
 	PCRs          []uint `toml:"pcrs"`
 	AuthFile      string `toml:"auth_file"`       // empty: none
 	OwnerAuthFile string `toml:"owner_auth_file"` // empty: none
+}
+
+// PKCS11 says which token seals.
+type PKCS11 struct {
+	Module  string `toml:"module"`   // a file
+	Token   string `toml:"token"`    // its label
+	Serial  string `toml:"serial"`   // empty: the label is enough
+	PINFile string `toml:"pin_file"` // empty: asked for at the terminal
 }
 
 // Fleet is what a new fleet is made with, and nothing else looks at.
@@ -77,6 +92,9 @@ func defaultNode() *Node {
 	}
 }
 
+// RotateMs is the length of an epoch, 0 for what fits the sealer.
+func (n *Node) RotateMs() uint64 { return n.Epoch.milliseconds() }
+
 // ReadNode reads a node's file.
 func ReadNode(path string) (*Node, error) {
 	n := defaultNode()
@@ -87,7 +105,7 @@ func ReadNode(path string) (*Node, error) {
 	if err := n.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range []*string{&n.Dir, &n.Fleet.TokenKeys, &n.TPM2.AuthFile, &n.TPM2.OwnerAuthFile} {
+	for _, p := range []*string{&n.Dir, &n.Fleet.TokenKeys, &n.TPM2.AuthFile, &n.TPM2.OwnerAuthFile, &n.PKCS11.Module, &n.PKCS11.PINFile} {
 		*p = under(base, *p)
 	}
 	return n, nil
@@ -113,13 +131,29 @@ func (n *Node) check() error {
 	if n.Core != CoreProcess && n.Core != CoreInProcess {
 		return invalid("core: %q is neither %q nor %q", n.Core, CoreProcess, CoreInProcess)
 	}
-	if n.Seal != SealSoftware && n.Seal != SealTPM2 {
-		return invalid("seal: %q is not here yet; this version has %q and %q", n.Seal, SealSoftware, SealTPM2)
+	if n.Epoch.Duration != 0 && n.Epoch.Duration < shortestEpoch {
+		return invalid("epoch: %v is too short; %v is the least", n.Epoch, shortestEpoch)
+	}
+	if err := n.checkSeal(); err != nil {
+		return err
+	}
+	return n.Fleet.check()
+}
+
+func (n *Node) checkSeal() error {
+	if n.Seal != SealSoftware && n.Seal != SealTPM2 && n.Seal != SealPKCS11 {
+		return invalid("seal: %q is none of %q, %q and %q", n.Seal, SealSoftware, SealTPM2, SealPKCS11)
 	}
 	if t := n.TPM2; n.Seal != SealTPM2 && (t.Device != "" || len(t.PCRs) > 0 || t.AuthFile != "" || t.OwnerAuthFile != "") {
 		return invalid("tpm2: these settings are for seal = %q", SealTPM2)
 	}
-	return n.Fleet.check()
+	if n.Seal != SealPKCS11 && n.PKCS11 != (PKCS11{}) {
+		return invalid("pkcs11: these settings are for seal = %q", SealPKCS11)
+	}
+	if n.Seal == SealPKCS11 && (n.PKCS11.Module == "" || n.PKCS11.Token == "") {
+		return invalid("pkcs11: module and token say which library and which token")
+	}
+	return nil
 }
 
 // ParseRestart reads the name of a restart policy.

@@ -112,6 +112,7 @@ func (r *replica) do(effects []core.Effect) {
 			if !r.w.schedule.Setup.KeepsKeys {
 				delete(r.m.sealer.keys, e.KeyID)
 			}
+			r.w.after(1, func() { r.retired(e) })
 		default:
 			r.doFleet(e)
 		}
@@ -147,6 +148,12 @@ func (r *replica) doFleet(e core.Effect) {
 func (r *replica) work(e core.Run) {
 	if !r.dead {
 		r.give(core.Done{ID: e.ID, Result: e.Job.Run()})
+	}
+}
+
+func (r *replica) retired(e core.Retire) {
+	if !r.dead {
+		r.give(core.Retired(e))
 	}
 }
 

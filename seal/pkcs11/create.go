@@ -14,6 +14,9 @@ import (
 	"github.com/coffer-backup/coffer/seal/internal/folder"
 )
 
+// Usable returns nil if this binary can speak to a token, else [ErrNoCgo].
+func Usable() error { return nil }
+
 // Create puts an anchor into the token and the folder, and opens them. A folder that is there already must hold no keys.
 // What a Create that was interrupted has left, in the folder and in the token, is removed.
 func Create(ctx context.Context, config Config) (*Sealer, error) {

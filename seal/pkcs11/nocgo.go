@@ -13,6 +13,9 @@ import (
 // Sealer would implement [seal.Sealer]; without cgo there is none.
 type Sealer struct{ seal.Sealer }
 
+// Usable returns [ErrNoCgo].
+func Usable() error { return ErrNoCgo }
+
 // Create returns [ErrNoCgo].
 func Create(context.Context, Config) (*Sealer, error) { return nil, ErrNoCgo }
 

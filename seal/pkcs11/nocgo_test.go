@@ -12,7 +12,7 @@ import (
 func TestWithoutCgo(t *testing.T) {
 	_, created := Create(t.Context(), Config{})
 	_, opened := Open(t.Context(), Config{})
-	for _, err := range []error{created, opened, Remove(t.Context(), Config{})} {
+	for _, err := range []error{created, opened, Remove(t.Context(), Config{}), Usable()} {
 		if !errors.Is(err, ErrNoCgo) {
 			t.Errorf("%v", err)
 		}

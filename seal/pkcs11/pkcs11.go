@@ -52,7 +52,7 @@ const DefaultTimeout = 30 * time.Second
 // What this driver can say beyond the contract.
 var (
 	// ErrNoCgo means that this binary cannot speak to any token.
-	ErrNoCgo = errors.New("this binary was built without cgo, and so without PKCS#11: build cofferd with CGO_ENABLED=1 and a C compiler")
+	ErrNoCgo = errors.New("this binary was built without cgo, and so without PKCS#11: `make build-pkcs11` makes a cofferd that has it, and needs a C compiler")
 
 	// ErrUnavailable means that the token, or the way to it, fails or does not answer in time. Nothing is lost.
 	ErrUnavailable = errors.New("the PKCS#11 token does not answer as it should")

@@ -3,15 +3,11 @@
 package fakedrive
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
-	"io"
-	"net/http"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +29,7 @@ type file struct {
 	visible time.Time // in lists
 	trashed bool
 	deleted time.Time // zero while it lives
+	number  int       // in the order in which they were made
 }
 
 // metadata is what a client may say of a file that it makes.
@@ -51,14 +48,13 @@ type File struct {
 	Created          time.Time
 }
 
-// Files returns all living files, folders too, the oldest first.
+// Files returns all living files, folders too, as they were made.
 func (s *Server) Files() (all []File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.order {
-		if f.deleted.IsZero() {
-			all = append(all, File{f.ID, f.Name, f.Parents[0], f.data, f.created})
-		}
+	living := slices.SortedFunc(maps.Values(s.files), func(a, b *file) int { return cmp.Compare(a.number, b.number) })
+	for _, f := range living {
+		all = append(all, File{f.ID, f.Name, f.Parents[0], f.data, f.created})
 	}
 	return all
 }
@@ -89,7 +85,9 @@ func (s *Server) Damage(id string, data []byte) {
 
 func (s *Server) keep(f *file) {
 	s.files[f.ID] = f
-	s.order = append(s.order, f)
+	s.byName[f.Name] = append(s.byName[f.Name], f)
+	s.made++
+	f.number = s.made
 	s.ids[f.ID] = true
 }
 
@@ -183,157 +181,4 @@ func (f *file) fields(names string) map[string]any {
 		}
 	}
 	return wanted
-}
-
-func (s *Server) list(w http.ResponseWriter, r *http.Request, g grant) {
-	form := r.URL.Query()
-	spaces, fields := form.Get("spaces"), form.Get("fields")
-	if spaces == appData && !g.has(scopeAppData) || (spaces == "" || spaces == "drive") && !g.has(scopeFile) {
-		noSpace.write(w)
-		return
-	}
-	match, ok := parseQuery(form.Get("q"))
-	after, err := base64.RawURLEncoding.DecodeString(form.Get("pageToken"))
-	if !ok || err != nil {
-		badRequest.write(w)
-		return
-	}
-	page, next := s.page(func(f *file) bool {
-		return match(f) && f.mayBeSeen(g) && (f.Parents[0] == appData) == (spaces == appData)
-	}, form.Get("orderBy") == "createdTime", string(after), pageSize(form.Get("pageSize")))
-
-	perFile := ""
-	if _, rest, ok := strings.Cut(fields, "files("); ok {
-		perFile, _, _ = strings.Cut(rest, ")")
-	}
-	files := []any{}
-	for _, f := range page {
-		files = append(files, f.fields(perFile))
-	}
-	list := map[string]any{"files": files, "incompleteSearch": false}
-	if next != "" && (fields == "" || strings.Contains(fields, "nextPageToken")) {
-		list["nextPageToken"] = base64.RawURLEncoding.EncodeToString([]byte(next))
-	}
-	answer(w, http.StatusOK, list)
-}
-
-func pageSize(text string) int {
-	if n, err := strconv.Atoi(text); err == nil && n >= 1 {
-		return min(n, 1000)
-	}
-	return 100
-}
-
-// page returns those that match beyond the key after, and the key of the last if there are more. Without byTime they come in no useful order.
-func (s *Server) page(match func(*file) bool, byTime bool, after string, size int) (page []*file, next string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := func(f *file) string {
-		if byTime {
-			return f.created.Format("2006-01-02T15:04:05.000Z") + f.ID
-		}
-		return f.ID
-	}
-	now, kept := time.Now(), s.order[:0]
-	for _, f := range s.order {
-		if f.deleted.IsZero() || f.inList(now, s.b.ListDelay) {
-			kept = append(kept, f)
-		}
-		if f.inList(now, s.b.ListDelay) && match(f) && key(f) > after {
-			copied := *f // the data is never changed, only replaced
-			page = append(page, &copied)
-		}
-	}
-	s.order = kept
-	slices.SortFunc(page, func(a, b *file) int { return cmp.Compare(key(a), key(b)) })
-	if s.b.PageSize > 0 {
-		size = min(size, s.b.PageSize)
-	}
-	if len(page) > size {
-		page = page[:size]
-		next = key(page[size-1])
-	}
-	return page, next
-}
-
-func (s *Server) find(id string, g grant) (file, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, ok := s.files[id]
-	if !ok || !f.mayBeSeen(g) {
-		return file{}, false
-	}
-	return *f, true
-}
-
-func (s *Server) get(w http.ResponseWriter, r *http.Request, g grant) {
-	f, ok := s.find(r.PathValue("id"), g)
-	switch {
-	case !ok:
-		notFound.write(w)
-	case r.FormValue("alt") == "media":
-		w.Header().Set("Content-Type", f.MimeType)
-		http.ServeContent(w, r, "", f.created, bytes.NewReader(f.data))
-	default:
-		answer(w, http.StatusOK, f.fields(r.FormValue("fields")))
-	}
-}
-
-func (s *Server) delete(w http.ResponseWriter, r *http.Request, g grant) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, ok := s.files[r.PathValue("id")]
-	if !ok || !f.mayBeSeen(g) {
-		notFound.write(w)
-		return
-	}
-	f.deleted = time.Now()
-	delete(s.files, f.ID)
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Server) createEmpty(w http.ResponseWriter, r *http.Request, g grant) {
-	var m metadata
-	if json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&m) != nil {
-		badRequest.write(w)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, fault := s.create(m, nil, g)
-	if fault != nil {
-		fault.write(w)
-		return
-	}
-	answer(w, http.StatusOK, f.fields(r.FormValue("fields")))
-}
-
-func (s *Server) generateIDs(w http.ResponseWriter, r *http.Request, _ grant) {
-	count, err := strconv.Atoi(r.FormValue("count"))
-	if err != nil || count < 1 || count > 1000 {
-		badRequest.write(w)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ids := make([]string, count)
-	for i := range ids {
-		ids[i] = newID()
-		s.ids[ids[i]] = false
-	}
-	answer(w, http.StatusOK, map[string]any{"kind": "drive#generatedIds", "space": r.FormValue("space"), "ids": ids})
-}
-
-func (s *Server) about(w http.ResponseWriter, r *http.Request, _ grant) {
-	if r.FormValue("fields") == "" {
-		badRequest.write(w) // about.get demands it
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	quota := map[string]any{"usage": strconv.FormatInt(s.used(), 10)}
-	if s.b.QuotaBytes > 0 {
-		quota["limit"] = strconv.FormatInt(s.b.QuotaBytes, 10)
-	}
-	answer(w, http.StatusOK, map[string]any{"storageQuota": quota})
 }

@@ -33,29 +33,38 @@ func term(text string) *regexp.Regexp {
 
 var and = regexp.MustCompile(`^and\s`)
 
-// parseQuery understands terms joined by "and".
-func parseQuery(q string) (match func(*file) bool, ok bool) {
-	var all []func(*file) bool
-	for q != "" {
-		one, rest, ok := parseTerm(q)
-		if !ok {
-			return nil, false
-		}
-		all = append(all, one)
-		if rest != "" && !and.MatchString(rest) {
-			return nil, false
-		}
-		q = strings.TrimPrefix(rest, "and")
-	}
-	return func(f *file) bool {
-		for _, one := range all {
-			if !one(f) {
-				return false
-			}
-		}
-		return true
-	}, true
+// query is what a list asks for.
+type query struct {
+	name string // if one is asked for
+	all  []func(*file) bool
 }
+
+func (q query) match(f *file) bool {
+	for _, one := range q.all {
+		if !one(f) {
+			return false
+		}
+	}
+	return true
+}
+
+// parseQuery understands terms joined by "and".
+func parseQuery(text string) (q query, ok bool) {
+	if found := terms[0].pattern.FindStringSubmatch(text); found != nil {
+		q.name = unescape(found[1])
+	}
+	for text != "" {
+		one, rest, ok := parseTerm(text)
+		if !ok || rest != "" && !and.MatchString(rest) {
+			return query{}, false
+		}
+		q.all = append(q.all, one)
+		text = strings.TrimPrefix(rest, "and")
+	}
+	return q, true
+}
+
+func unescape(value string) string { return strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(value) }
 
 func parseTerm(q string) (match func(*file) bool, rest string, ok bool) {
 	for _, t := range terms {
@@ -65,7 +74,7 @@ func parseTerm(q string) (match func(*file) bool, rest string, ok bool) {
 		}
 		values := found[1:]
 		for i, v := range values {
-			values[i] = strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(v)
+			values[i] = unescape(v)
 		}
 		return func(f *file) bool { return t.match(f, values) }, q[len(found[0]):], true
 	}

@@ -74,7 +74,8 @@ type Server struct {
 	codes    map[string]grant
 	devices  map[string]*device // by device code
 	files    map[string]*file
-	order    []*file // as they were made; those deleted are taken out when their delay is over
+	byName   map[string][]*file // also those deleted, until their delay is over
+	made     int
 	ids      map[string]bool
 	sessions map[string]*session
 	calls    map[string]int
@@ -97,6 +98,7 @@ func Start() (*Server, error) {
 		codes:    map[string]grant{},
 		devices:  map[string]*device{},
 		files:    map[string]*file{},
+		byName:   map[string][]*file{},
 		ids:      map[string]bool{},
 		sessions: map[string]*session{},
 		calls:    map[string]int{},

@@ -63,7 +63,7 @@ func (a Authorizer) Browser(ctx context.Context, show func(address string) error
 		}
 		t, err := cfg.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 		if err != nil {
-			return Credentials{}, fmt.Errorf("sign in: %w", explain(ctx, err))
+			return Credentials{}, fmt.Errorf("sign in: %w", explain(ctx, err, destination(Credentials{Scope: a.Scope})))
 		}
 		return a.credentials(t)
 	}

@@ -29,7 +29,7 @@ func (a Authorizer) Device(ctx context.Context, show func(DeviceCode) error) (Cr
 	cfg := a.config()
 	asked, err := cfg.DeviceAuth(ctx)
 	if err != nil {
-		return Credentials{}, fmt.Errorf("sign in: %w", explain(ctx, err))
+		return Credentials{}, fmt.Errorf("sign in: %w", explain(ctx, err, destination(Credentials{Scope: a.Scope})))
 	}
 	code := DeviceCode{asked.VerificationURI, asked.UserCode, asked.Expiry}
 	if err := code.check(); err != nil {
@@ -41,7 +41,7 @@ func (a Authorizer) Device(ctx context.Context, show func(DeviceCode) error) (Cr
 	asked.Interval = min(asked.Interval, int64(signInTime/time.Second)) // a server may ask for any
 	t, err := cfg.DeviceAccessToken(ctx, asked)
 	if err != nil {
-		return Credentials{}, fmt.Errorf("sign in: %w", explain(ctx, err))
+		return Credentials{}, fmt.Errorf("sign in: %w", explain(ctx, err, destination(Credentials{Scope: a.Scope})))
 	}
 	return a.credentials(t)
 }

@@ -13,11 +13,20 @@ import (
 	"github.com/coffer-backup/coffer/blob/internal/transport"
 )
 
-// SignInAgain is what to do when Google no longer takes a sign-in.
-const SignInAgain = "sign in again: coffer destination add gdrive:"
+// SignInAgain is what to do when Google no longer takes a sign-in for a destination, as a user writes it: "gdrive:" or "gdrive:FOLDER".
+func SignInAgain(destination string) string {
+	return "sign in again: coffer destination add " + destination
+}
 
-// explain turns the library's errors into ours. It takes the code and the description from an answer, and never the answer itself, which may hold a token.
-func explain(ctx context.Context, err error) error {
+func destination(c Credentials) string {
+	if c.has(ScopeFolder) {
+		return "gdrive:FOLDER"
+	}
+	return "gdrive:"
+}
+
+// explain turns the library's errors into ours, for a destination. It takes the code and the description from an answer, and never the answer itself, which may hold a token.
+func explain(ctx context.Context, err error, what string) error {
 	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
 		if ctx.Err() != nil {
@@ -28,9 +37,9 @@ func explain(ctx context.Context, err error) error {
 	switch answer.ErrorCode {
 	case "invalid_grant":
 		return fmt.Errorf("%w: Google no longer takes this sign-in: it was revoked, or not used for six months, or it is 7 days old and was "+
-			"given for an OAuth client in testing; %s", blob.ErrDenied, SignInAgain)
+			"given for an OAuth client in testing; %s", blob.ErrDenied, SignInAgain(what))
 	case "invalid_client", "unauthorized_client":
-		return fmt.Errorf("%w: Google does not know this OAuth client, or its secret is wrong; compare with the console, then %s", blob.ErrDenied, SignInAgain)
+		return fmt.Errorf("%w: Google does not know this OAuth client, or its secret is wrong; compare with the console, then %s", blob.ErrDenied, SignInAgain(what))
 	case "invalid_scope":
 		return fmt.Errorf("%w: Google does not give this permission in this way. With a code on another device only a visible folder works "+
 			"(gdrive:FOLDER); for the hidden one sign in with a browser", blob.ErrDenied)

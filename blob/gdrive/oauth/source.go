@@ -63,7 +63,7 @@ func (s *Source) token(ctx context.Context, refused string) (string, error) {
 	old := &oauth2.Token{RefreshToken: c.RefreshToken}
 	t, err := config(c.Client, s.o.Endpoints).TokenSource(withHTTP(ctx, s.o.HTTP), old).Token()
 	if err != nil {
-		return "", explain(ctx, err)
+		return "", explain(ctx, err, destination(*c))
 	}
 	renewed := c.take(t, time.Now())
 	if s.o.Save != nil {

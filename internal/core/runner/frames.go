@@ -25,8 +25,12 @@ func peersFrame(p core.Peers) (f stream.Peers) {
 	return f
 }
 
-func statsFrame(s core.Stats) stream.Stats {
-	f := stream.Stats{Slot: uint16(s.Slot), Incarnation: s.Incarnation, Accounts: s.Accounts, Epoch: s.Epoch, Serving: s.Serving, Founded: s.Founded}
+func statsFrame(s core.Stats, sealer stream.Sealer) stream.Stats {
+	f := stream.Stats{Slot: uint16(s.Slot), Incarnation: s.Incarnation, Accounts: s.Accounts, Epoch: s.Epoch, Serving: s.Serving, Founded: s.Founded,
+		Sealer: sealer, Unerased: s.Unerased, ErasedWithin: s.ErasedWithin}
+	for _, o := range s.Others {
+		f.Others = append(f.Others, stream.Unerased{Slot: uint16(o.Slot), Ms: o.Ms})
+	}
 	for _, p := range s.Partitions {
 		f.Partitions = append(f.Partitions, stream.Partition{
 			Role: uint8(p.Role), Leader: uint16(p.Leader),

@@ -12,10 +12,7 @@ import (
 )
 
 // The sealer is asked again after an error: nothing is lost meanwhile, only what is deleted stays readable for longer to who has the sealer's key.
-const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
-)
+const lastRetry = time.Minute
 
 // keep does what the core asks of the sealer, one thing after the other.
 func (l *loop) keep(ctx context.Context, config Config) error {
@@ -33,18 +30,37 @@ func (l *loop) keep(ctx context.Context, config Config) error {
 
 // ask tries until it is done; it fails only when ctx ends.
 func (l *loop) ask(ctx context.Context, config Config, ask core.Effect) error {
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-		err := l.try(ctx, config.Sealer, ask)
-		if err == nil || ctx.Err() != nil {
+	for wait := config.Late / 10; ; wait = min(2*wait, lastRetry) {
+		err := l.watched(config, func() error { return l.try(ctx, config.Sealer, ask) })
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		config.Logger.Error("the sealer failed, and is asked again", "error", err, "in", wait)
+		if err == nil {
+			l.sealer.worked(config.Logger)
+			return nil
+		}
+		l.sealer.failed(config.Logger, err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// watched alarms if a call takes so long that somebody should look, and goes on waiting for it: a call to hardware cannot be taken back.
+func (l *loop) watched(config Config, call func() error) error {
+	reported := make(chan struct{})
+	late := time.AfterFunc(config.Late, func() {
+		l.sealer.failed(config.Logger, errLate)
+		close(reported)
+	})
+	defer func() {
+		if !late.Stop() {
+			<-reported // before what is to be said of the answer
+		}
+	}()
+	return call()
 }
 
 func (l *loop) try(ctx context.Context, sealer seal.Sealer, ask core.Effect) error {
@@ -61,7 +77,15 @@ func (l *loop) try(ctx context.Context, sealer seal.Sealer, ask core.Effect) err
 			return ctx.Err()
 		}
 	case core.Retire:
-		return sealer.Destroy(ctx, seal.KeyID(ask.KeyID))
+		if err := sealer.Destroy(ctx, seal.KeyID(ask.KeyID)); err != nil {
+			return err
+		}
+		select {
+		case l.retired <- core.Retired(ask):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return fmt.Errorf("%T is not for the sealer", ask)
 }

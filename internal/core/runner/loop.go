@@ -31,6 +31,7 @@ type loop struct {
 	results chan core.Done
 	asks    chan core.Effect // Rotate and Retire, for the keeper
 	epochs  chan *core.NewEpoch
+	retired chan core.Retired
 	send    chan []stream.Frame
 
 	inputs   []core.Input // of the next Step
@@ -45,6 +46,8 @@ type loop struct {
 
 	log *slog.Logger
 
+	sealer failing // the keeper's
+
 	bye bool // the writer's, until it has ended: the host has heard Bye
 }
 
@@ -52,7 +55,7 @@ func newLoop(c *core.Core, config Config) *loop {
 	return &loop{
 		core: c, last: time.Now(), log: config.Logger,
 		frames: make(chan stream.Frame, maxBatch), jobs: make(chan core.Run, config.Workers), results: make(chan core.Done, maxBatch),
-		asks: make(chan core.Effect), epochs: make(chan *core.NewEpoch), send: make(chan []stream.Frame),
+		asks: make(chan core.Effect), epochs: make(chan *core.NewEpoch), retired: make(chan core.Retired), send: make(chan []stream.Frame),
 	}
 }
 
@@ -111,11 +114,13 @@ func (l *loop) wait(ctx context.Context, ticks <-chan time.Time) error {
 	case e := <-l.epochs:
 		l.inputs = append(l.inputs, *e)
 		clear(e.Key[:])
+	case r := <-l.retired:
+		l.inputs = append(l.inputs, r)
 	case at := <-ticks:
 		l.inputs = append(l.inputs, l.tick(at))
 		if l.ticks++; !l.stopping && (l.ticks%statsEvery == 0 || l.core.News() != l.news) {
 			l.news = l.core.News()
-			l.unsent = append(l.unsent, statsFrame(l.core.Stats()))
+			l.unsent = append(l.unsent, statsFrame(l.core.Stats(), l.sealer.now()))
 		}
 	case jobs <- job:
 		l.waiting = l.waiting[1:]

@@ -25,9 +25,15 @@ type Config struct {
 	RotateMs      uint64
 	// Workers is how many jobs run side by side; 0 for one a processor.
 	Workers int
+	// Late is after how long a call to the sealer is reported that has not come back; 0 for ten seconds. One that fails is repeated after a tenth of it, and
+	// then ever later.
+	Late time.Duration
 	// Logger gets what the operator must know of the sealer; nil discards it.
 	Logger *slog.Logger
 }
+
+// defaultLate is more than healthy hardware takes: a slow TPM makes a key in some seconds.
+const defaultLate = 10 * time.Second
 
 var (
 	errProtocol = errors.New("the host sent a frame at the wrong moment")
@@ -40,6 +46,9 @@ var (
 func Run(ctx context.Context, conn *stream.Conn, config Config) error {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Late == 0 {
+		config.Late = defaultLate
 	}
 	if config.Workers <= 0 {
 		config.Workers = runtime.GOMAXPROCS(0)

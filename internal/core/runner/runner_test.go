@@ -292,8 +292,7 @@ func TestRotation(t *testing.T) {
 		t.Errorf("the new epoch's key: %v", err)
 	}
 	l.asks <- core.Retire{KeyID: epoch.KeyID}
-	l.asks <- core.Retire{KeyID: epoch.KeyID} // taken only when the first is done
-	if h.keys() != 1 {
+	if r := <-l.retired; r.KeyID != epoch.KeyID || h.keys() != 1 {
 		t.Errorf("%d keys after the old one was retired", h.keys())
 	}
 	cancel()

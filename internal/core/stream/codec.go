@@ -101,7 +101,7 @@ func (f Stats) valid() bool {
 			return false
 		}
 	}
-	return len(f.Partitions) <= MaxPartitions
+	return len(f.Partitions) <= MaxPartitions && len(f.Others) <= MaxMembers && len(f.Sealer.Error) <= MaxText
 }
 
 func validKey(key []byte) bool { return len(key) > 0 && len(key) <= MaxKey }
@@ -172,6 +172,12 @@ func (f Stats) append(to []byte) []byte {
 				to = appendUint16(to, s)
 			}
 		}
+	}
+	to = appendVector(appendUint64(to, f.Sealer.FailingMs), []byte(f.Sealer.Error))
+	to = appendUint64(appendUint64(to, f.Unerased), f.ErasedWithin)
+	to = binary.BigEndian.AppendUint32(to, uint32(len(f.Others)))
+	for _, o := range f.Others {
+		to = appendUint64(appendUint16(to, o.Slot), o.Ms)
 	}
 	return to
 }

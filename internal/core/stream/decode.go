@@ -95,6 +95,11 @@ func (r *reader) stats() Stats {
 		p.Voters, p.Learners = r.slots(), r.slots()
 		f.Partitions = append(f.Partitions, p)
 	}
+	f.Sealer = Sealer{r.uint64(), string(r.vector())}
+	f.Unerased, f.ErasedWithin = r.uint64(), r.uint64()
+	for range r.count(2 + 8) {
+		f.Others = append(f.Others, Unerased{r.uint16(), r.uint64()})
+	}
 	return f
 }
 

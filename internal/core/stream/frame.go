@@ -137,6 +137,11 @@ type (
 		Accounts, Epoch  uint64
 		Serving, Founded bool
 		Partitions       []Partition
+
+		Sealer       Sealer
+		Unerased     uint64     // milliseconds for which something that was destroyed may have been readable here
+		ErasedWithin uint64     // milliseconds after which somebody should look why
+		Others       []Unerased // the other slots
 	}
 
 	// Fatal says that the core found an invariant broken and will do nothing more. It
@@ -151,6 +156,18 @@ type (
 type Member struct {
 	Slot uint16
 	Host []byte
+}
+
+// A Sealer says whether the core's sealer fails at present.
+type Sealer struct {
+	FailingMs uint64 // for so long; 0: it works
+	Error     string
+}
+
+// Unerased is core.Unerased.
+type Unerased struct {
+	Slot uint16
+	Ms   uint64
 }
 
 // A Partition is core.PartitionStats.

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build cgo
+
+package vault
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coffer-backup/coffer/seal"
+	"github.com/coffer-backup/coffer/wire"
+)
+
+// hardware is a TPM or a token that a test hurts.
+type hardware struct {
+	seal         Seal
+	hang, goOn   func() // it does not answer, and answers again
+	vanish, back func() // it is not there, and is there again
+}
+
+// TestHardwareFails: hardware that hangs or goes away while a node runs. Requests are served; the operator is told once, and sees it; nothing comes to the disk in
+// the clear; and when the hardware is back, what was put off is done.
+func TestHardwareFails(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) *hardware{"tpm2": newTPM, "pkcs11": newToken} {
+		t.Run(name, func(t *testing.T) {
+			h := make(t)
+			log := new(heard)
+			w := newWorld(t, nil)
+			w.config.Seal, w.config.RotateMs, w.config.late, w.config.Logger = h.seal, 100, 20*time.Millisecond, slog.New(slog.NewTextHandler(log, nil))
+			w.create()
+			w.start()
+			k := [32]byte{7}
+			id := w.register("alice", "correct horse battery", &k)
+			for fault, hurt := range map[string][2]func(){"it hangs": {h.hang, h.goOn}, "it is gone": {h.vanish, h.back}} {
+				if testing.Short() && fault == "it is gone" {
+					continue
+				}
+				t.Run(fault, func(t *testing.T) { w.endure(t, log, hurt[0], hurt[1]) })
+			}
+			w.restart()
+			if r, err := w.client("alice").Recover(t.Context(), "correct horse battery", id); err != nil || r.K != k {
+				t.Errorf("afterwards: %v", err)
+			}
+			h.hang() // a node that is stopped does not wait for it
+			if err := w.halt(); err != nil {
+				t.Error(err)
+			}
+			h.goOn()
+		})
+	}
+}
+
+// endure hurts the sealer and mends it.
+func (w *world) endure(t *testing.T, log *heard, hurt, mend func()) {
+	works := func(s *Status) bool { return s.Sealer.For == 0 && s.Erasure.Nodes[0].Ms <= s.Erasure.Within }
+	see := func(what string, is func(*Status) bool) *Status {
+		t.Helper()
+		var s Status
+		eventually(t, what, func() bool { s = w.vault.Status(); return is(&s) })
+		return &s
+	}
+	see("it works", works)
+	alarms := log.count("level=ERROR")
+	hurt()
+	k := [32]byte{1}
+	account := strings.ReplaceAll(t.Name(), "/", " ")
+	w.register(account, "correct horse battery", &k) // something to be erased
+	failing := see("it says that the sealer fails", func(s *Status) bool {
+		return s.Sealer.For > 0 && s.Sealer.Error != "" && len(s.Erasure.Stragglers()) == 1
+	})
+	for range 3 {
+		if left := w.guessesLeft(account); left != 10 {
+			t.Errorf("%d guesses left", left)
+		}
+	}
+	w.nothingInTheClear(t, wire.NewAccountID(issuerName, account), wire.NewAccountID(issuerName, "alice"))
+	if s := w.vault.Status(); s.Epoch != failing.Epoch || !s.Serving {
+		t.Errorf("without its sealer it serves: %t, in epoch %d, and before in %d", s.Serving, s.Epoch, failing.Epoch)
+	}
+	mend()
+	see("it has caught up", func(s *Status) bool { return works(s) && s.Epoch > failing.Epoch })
+	if n := log.count("level=ERROR"); n != alarms+1 {
+		t.Errorf("%d alarms: %s", n-alarms, log.text.String())
+	}
+}
+
+// nothingInTheClear looks for what stands in the core's state beside every secret of an account.
+func (w *world) nothingInTheClear(t *testing.T, accounts ...wire.AccountID) {
+	t.Helper()
+	err := filepath.WalkDir(w.config.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return nil // the store removes files
+		}
+		text, _ := os.ReadFile(path)
+		for _, a := range accounts {
+			if bytes.Contains(text, a[:]) {
+				t.Errorf("%s has an account in the clear", path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// heard is a log that a test reads meanwhile.
+type heard struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (h *heard) Write(text []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(text)
+}
+
+func (h *heard) count(what string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Count(h.text.String(), what)
+}
+
+func newTPM(t *testing.T) *hardware {
+	if _, err := exec.LookPath("swtpm"); err != nil {
+		t.Fatal("this test needs swtpm, a TPM in software; scripts/setup.sh test installs it, or says how")
+	}
+	dir, err := os.MkdirTemp("", "tpm-") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	var run *exec.Cmd
+	start := func() {
+		run = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
+		if err := run.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the TPM is there", func() bool {
+			conn, err := net.Dial("unix", socket)
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		})
+	}
+	kill := func() {
+		run.Process.Kill()
+		run.Wait()
+	}
+	start()
+	t.Cleanup(func() {
+		kill()
+		os.RemoveAll(dir)
+	})
+	signal := func(s syscall.Signal) func() {
+		return func() {
+			if err := run.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return &hardware{Seal{Kind: seal.TPM2, Device: socket}, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), kill, start}
+}
+
+func newToken(t *testing.T) *hardware {
+	modules, err := filepath.Glob("/usr/lib/*softhsm/libsofthsm2.so")
+	if err != nil || len(modules) == 0 {
+		t.Fatal("this test needs SoftHSM2, a token in software; scripts/setup.sh test installs it, or says how")
+	}
+	dir := t.TempDir()
+	tokens, conf, pin := filepath.Join(dir, "tokens"), filepath.Join(dir, "conf"), filepath.Join(dir, "pin")
+	if err := os.Mkdir(tokens, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{conf: fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens), pin: "271828\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("SOFTHSM2_CONF", conf)
+	if out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "node", "--pin", "271828", "--so-pin", "12345678").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var release func()
+	move := func(from, to string) func() {
+		return func() {
+			os.RemoveAll(to) // SoftHSM2 may have made it anew
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return &hardware{Seal{Kind: seal.PKCS11, Module: modules[0], Token: "node", PINFile: pin},
+		func() { release = holdLocks(t, tokens) }, func() { release() }, move(tokens, tokens+".away"), move(tokens+".away", tokens)}
+}
+
+// holdVariable makes this program, started again, hold the locks of all files in a folder of tokens: SoftHSM2 waits for them without an end.
+const holdVariable = "COFFER_TEST_HOLD"
+
+func holdLocks(t *testing.T, tokens string) (release func()) {
+	t.Helper()
+	holder := exec.Command(os.Args[0])
+	holder.Env = append(os.Environ(), holdVariable+"="+tokens)
+	in, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return sync.OnceFunc(func() {
+		in.Close()
+		holder.Wait()
+	})
+}
+
+func holdMain(tokens string) int {
+	names, err := filepath.Glob(filepath.Join(tokens, "*", "*"))
+	for _, name := range names {
+		file, opening := os.OpenFile(name, os.O_RDWR, 0)
+		if opening != nil {
+			continue // an object that is gone
+		}
+		if err == nil {
+			err = syscall.FcntlFlock(file.Fd(), syscall.F_SETLKW, &syscall.Flock_t{Type: syscall.F_WRLCK})
+		}
+		held = append(held, file)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("held")
+	os.Stdin.Read(make([]byte, 1))
+	return 0
+}
+
+var held []*os.File
+
+func init() {
+	if tokens := os.Getenv(holdVariable); tokens != "" {
+		os.Exit(holdMain(tokens))
+	}
+}
