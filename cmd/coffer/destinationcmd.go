@@ -99,14 +99,6 @@ func (a *app) knownDestinations() (all []listed, err error) {
 	return all, nil
 }
 
-func (a *app) ownDestinations() ([]string, error) {
-	d, err := a.device()
-	if err != nil {
-		return nil, err
-	}
-	return ownDestinations(d)
-}
-
 // ownDestinations are those that the device's backups go to, if any.
 func ownDestinations(d *coffer.Device) ([]string, error) {
 	config, err := d.Config()
