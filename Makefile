@@ -36,7 +36,7 @@ test: # the static checks, then every test
 	scripts/setup.sh test
 	scripts/lint.sh
 	go test $(TESTFLAGS) ./...
-	CGO_ENABLED=0 go test -C coffer-rclone -trimpath $(TESTFLAGS) ./... # as it is built, so that rclone is compiled once
+	CGO_ENABLED=0 go test -C coffer-rclone -trimpath -vet=all $(TESTFLAGS) ./... # as it is built, so that rclone is compiled once
 
 lint: # what needs no test to be run
 	scripts/lint.sh

@@ -128,14 +128,13 @@ func (a *Archive) needed(ctx context.Context) ([]object, error) {
 
 // listObjects returns the sizes of all packs, indexes and snapshots at the destination, by name.
 func (a *Archive) listObjects(ctx context.Context) (map[string]int64, error) {
+	present, _, err := a.listAll(ctx)
+	if err != nil {
+		return nil, err
+	}
 	sizes := map[string]int64{}
-	for _, t := range []format.Type{format.TypePack, format.TypeIndex, format.TypeSnapshot} {
-		for o, err := range a.list(ctx, dirOf(t)) {
-			if err != nil {
-				return nil, err
-			}
-			sizes[a.name(dirOf(t), o.digest.String())] = o.size
-		}
+	for m, size := range present {
+		sizes[a.name(dirOf(m.Type), m.Name.String())] = size
 	}
 	return sizes, nil
 }

@@ -86,7 +86,11 @@ func (a *Archive) lock(ctx context.Context, operation string, look bool) (releas
 	return func() {
 		stop()
 		<-stopped
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		wait := time.Minute
+		if ctx.Err() != nil {
+			wait = 5 * time.Second // somebody has stopped it, and waits
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 		defer cancel()
 		_ = a.delete(ctx, name) // a lock that stays is taken over by the next run
 	}, nil

@@ -148,7 +148,7 @@ type pruning struct {
 // plan finds what is needed, and decides about each pack.
 func (p *pruning) plan(ctx context.Context) (err error) {
 	a := p.a
-	if p.present, err = p.listAll(ctx); err != nil {
+	if p.present, _, err = a.listAll(ctx); err != nil {
 		return err
 	}
 	if err := p.listOthers(ctx); err != nil {
@@ -240,25 +240,19 @@ func (p *pruning) readIndexes(ctx context.Context) error {
 // clock that is wrong by more than the grace period is what the archive cannot be protected from.
 func (p *pruning) expired(m format.Mark) bool { return p.began.Sub(m.Since) > grace }
 
-// listAll lists all objects that may be marked.
-func (p *pruning) listAll(ctx context.Context) (map[format.Mark]int64, error) {
-	present, _, err := p.a.listAll(ctx)
-	return present, err
-}
-
 // listOthers lists what other destinations have beside. One that lags, or where somebody works, may have what he is about to refer to.
 func (p *pruning) listOthers(ctx context.Context) error {
 	p.beside = map[format.Mark]int64{}
 	for _, other := range p.c.Others {
-		locks, err := other.Locks(ctx)
-		if err != nil || len(locks) > 0 || !slices.Equal(other.tips, p.a.tips) {
-			continue // a later run looks again
+		if !slices.Equal(other.tips, p.a.tips) {
+			continue
 		}
-		there, err := (&pruning{a: other}).listAll(ctx)
+		there, locks, err := other.listAll(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
-		} else if err != nil {
-			continue
+		}
+		if err != nil || locks > 0 {
+			continue // a later run looks again
 		}
 		for m, size := range there {
 			if _, here := p.present[m]; !here {

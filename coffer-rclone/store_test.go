@@ -160,7 +160,7 @@ func TestVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := run(t, self, "version"); !contains(out, "rclone v1.76.0") || !contains(out, "protocol 1") {
+	if out := run(t, self, "version"); !contains(out, "rclone v1.76.0,") || !contains(out, "protocol 1") {
 		t.Error(out)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +25,10 @@ import (
 	"github.com/coffer-backup/coffer/blob/blobtest/faultnet"
 )
 
-// seedVariable repeats a run. Goroutines still take turns as they like.
-const seedVariable = "ARCHIVE_SEED"
+const (
+	seedVariable   = "ARCHIVE_SEED"   // repeats a run; goroutines still take turns as they like
+	roundsVariable = "ARCHIVE_ROUNDS" // makes it longer
+)
 
 func seed(t *testing.T) uint64 {
 	t.Helper()
@@ -56,20 +59,27 @@ func Faults(t *testing.T, connect Connect) {
 	}
 	a.Close()
 	rounds := 2
-	if testing.Short() {
+	if n, err := strconv.Atoi(os.Getenv(roundsVariable)); err == nil {
+		rounds = n
+	} else if testing.Short() {
 		rounds = 1
 	}
 	for range rounds {
 		r.change()
-		r.through("backup", r.backup)
-		r.through("restore", r.restore)
-		r.through("prune", r.prune)
+		for _, what := range []struct {
+			name string
+			do   func(context.Context, *archive.Archive) error
+		}{{"backup", r.backup}, {"restore", r.restore}, {"prune", r.prune}} {
+			r.breakOff(what.name, what.do)
+			r.through(what.name, what.do)
+		}
 		r.now = r.now.Add(25 * time.Hour) // what was marked may go now
 	}
+	r.breakOff("prune", r.prune)
 	r.through("prune", r.prune)
 	t.Logf("faults: %v", r.happened)
-	if len(r.happened) < 3 {
-		t.Errorf("hardly a fault happened: %v", r.happened)
+	if len(r.happened) == 0 {
+		t.Error("no fault happened")
 	}
 }
 
@@ -96,22 +106,36 @@ var faults = []faultnet.Fault{
 	faultnet.TooMany, faultnet.Failed, faultnet.Slow,
 }
 
-// through does one thing through the network, and looks at the archive past it.
-func (r *run) through(what string, do func(a *archive.Archive) error) {
+// through does one thing through the network, and looks at the archive past it. The driver mends what the network does.
+func (r *run) through(what string, do func(context.Context, *archive.Archive) error) {
 	r.t.Helper()
 	r.steps++
-	store, net := r.connect(r.t, faultnet.Random(r.seed+uint64(r.steps), 12, 3, faults...))
-	a, err := r.open(store)
-	if err == nil {
-		err = do(a)
-		a.Close()
-	}
+	err := r.try(r.t.Context(), what, do, faultnet.Random(r.seed+uint64(r.steps), 8, 2, faults...))
 	if err != nil {
-		// What a driver cannot mend is said. That the archive is damaged would be a lie, and that it was rolled back.
-		if errors.Is(err, archive.ErrDamaged) || errors.Is(err, archive.ErrRolledBack) {
-			r.t.Errorf("%s: %v", what, err)
-		}
-		r.t.Logf("%s failed: %v", what, err)
+		r.t.Errorf("%s: %v", what, err)
+	}
+}
+
+// breakOff does one thing until the user stops it at some request, which gets lost, or is acted on and not answered. It may be
+// done by then, or fails; it does not say that it is done when it is not.
+func (r *run) breakOff(what string, do func(context.Context, *archive.Archive) error) {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(r.t.Context())
+	defer cancel()
+	fault := []faultnet.Fault{faultnet.Lost, faultnet.Unanswered}[r.random.IntN(2)]
+	err := r.try(ctx, what+", broken off", do, faultnet.NthThen(4+r.random.IntN(40), fault, cancel))
+	if err != nil && !errors.Is(err, context.Canceled) {
+		r.t.Errorf("%s, broken off: %v", what, err)
+	}
+}
+
+func (r *run) try(ctx context.Context, what string, do func(context.Context, *archive.Archive) error, plan faultnet.Plan) error {
+	r.t.Helper()
+	store, net := r.connect(r.t, plan)
+	a, err := r.open(ctx, store)
+	if err == nil {
+		err = do(ctx, a)
+		a.Close()
 	}
 	if r.happened == nil {
 		r.happened = map[string]int{}
@@ -122,10 +146,11 @@ func (r *run) through(what string, do func(a *archive.Archive) error) {
 		}
 	}
 	r.check(what)
+	return err
 }
 
-func (r *run) open(store blob.Store) (*archive.Archive, error) {
-	return archive.Open(r.t.Context(), store, r.id, r.key, archive.Options{
+func (r *run) open(ctx context.Context, store blob.Store) (*archive.Archive, error) {
+	return archive.Open(ctx, store, r.id, r.key, archive.Options{
 		Clock: func() time.Time { return r.now }, Device: r.device, Seen: r.seen,
 		OnHead: func(h archive.Head) error { r.seen = h; return nil },
 	})
@@ -171,26 +196,23 @@ func readFiles(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-func (r *run) backup(a *archive.Archive) error {
-	report, err := a.Backup(r.t.Context(), archive.BackupConfig{Source: r.source, StateDir: r.state})
+func (r *run) backup(ctx context.Context, a *archive.Archive) error {
+	report, err := a.Backup(ctx, archive.BackupConfig{Source: r.source, StateDir: r.state})
 	if err == nil {
 		r.want[report.Snapshot] = r.files()
 	}
 	return err
 }
 
-func (r *run) restore(a *archive.Archive) error {
-	return r.restored(a, "")
+func (r *run) restore(ctx context.Context, a *archive.Archive) error {
+	return r.restored(ctx, a, "")
 }
 
 // restored restores a snapshot, the newest if id is empty, and compares what it succeeds with.
-func (r *run) restored(a *archive.Archive, id string) error {
+func (r *run) restored(ctx context.Context, a *archive.Archive, id string) error {
 	dir := filepath.Join(r.t.TempDir(), "target")
 	defer os.RemoveAll(dir)
-	report, err := a.Restore(r.t.Context(), archive.RestoreConfig{Snapshot: id, Dir: dir})
-	if errors.Is(err, archive.ErrNoSnapshot) && len(r.want) == 0 {
-		return nil
-	}
+	report, err := a.Restore(ctx, archive.RestoreConfig{Snapshot: id, Dir: dir})
 	if err != nil {
 		return err
 	}
@@ -207,8 +229,8 @@ func (r *run) restored(a *archive.Archive, id string) error {
 	return nil
 }
 
-func (r *run) prune(a *archive.Archive) error {
-	report, err := a.Prune(r.t.Context(), archive.PruneConfig{KeepLast: 2})
+func (r *run) prune(ctx context.Context, a *archive.Archive) error {
+	report, err := a.Prune(ctx, archive.PruneConfig{KeepLast: 2})
 	if err == nil {
 		for _, s := range report.Removed {
 			delete(r.want, s.ID)
@@ -235,14 +257,14 @@ func (r *run) check(what string) {
 	}
 	had := len(r.want) > 0
 	for id := range r.want {
-		if !there[id] && what != "prune" { // a prune that failed may have removed it
+		if !there[id] && !strings.HasPrefix(what, "prune") { // a prune that failed may have removed it
 			r.t.Fatalf("after %s: snapshot %s is gone", what, id)
 		}
 		if !there[id] {
 			delete(r.want, id)
 			continue
 		}
-		if err := r.restored(a, id.String()); err != nil {
+		if err := r.restored(r.t.Context(), a, id.String()); err != nil {
 			r.t.Fatalf("after %s: restore: %v", what, err)
 		}
 	}

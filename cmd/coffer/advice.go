@@ -42,6 +42,9 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Connect or mount it, then run the same command again. Nothing is lost."
 	case coffer.CauseDenied:
 		if text := a.destinationText(); isRemote(text) {
+			if a.command != nil && strings.HasPrefix(a.command.Path(), "destination add") {
+				return "Compare the user or the id, and the secret, then run the same command again."
+			}
 			return "Log in again, if the password or key was changed, or the login has ended: coffer destination add " + shellQuote(text)
 		}
 		return "Check who may read and write there, then run the same command again."

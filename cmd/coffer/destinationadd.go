@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -77,33 +76,11 @@ func (c *destinationAddCmd) Run(a *app) error {
 		return err
 	}
 	if c.Use {
-		if err := c.use(a, dir, secrets, known.Destination); err != nil {
+		if err := a.use(dir, secrets, known.Destination); err != nil {
 			return err
 		}
 	}
 	return c.report(a, known, where)
-}
-
-// use adds the destination to those of this device's backup. Run again, it changes nothing.
-func (c *destinationAddCmd) use(a *app, dir string, secrets keystore.Store, text string) error {
-	d, err := a.openDevice(dir, secrets)
-	if err != nil {
-		return err
-	}
-	config, err := d.Config()
-	if err != nil || slices.Contains(config.Destinations, text) {
-		return err
-	}
-	found, err := d.AddDestination(a.ctx, text)
-	if err != nil {
-		return err
-	}
-	for _, f := range found {
-		if f.ID != config.Archive {
-			a.remark("note: another archive is there, %s; it is left alone", f.ID)
-		}
-	}
-	return nil
 }
 
 func (a *app) probe(secrets destination.Secrets, l destination.Location) error {
@@ -144,17 +121,5 @@ func (c *destinationAddCmd) report(a *app, known destination.Known, where string
 	if where != "" {
 		fmt.Fprintf(a.out, "The credentials are kept in %s.\n", where)
 	}
-	own, err := a.ownDestinations()
-	if err != nil {
-		return err
-	}
-	switch {
-	case c.Use:
-		fmt.Fprintln(a.out, "The next backup brings the archive there: coffer backup")
-	case len(own) == 0:
-		fmt.Fprintf(a.out, "Next: coffer init SOURCE --to %s --key\n", shellQuote(known.Destination))
-	case !slices.Contains(own, known.Destination):
-		fmt.Fprintf(a.out, "To back up there, too: coffer destination add --use %s\n", shellQuote(known.Destination))
-	}
-	return nil
+	return c.sayNext(a, known)
 }

@@ -99,14 +99,6 @@ func (a *app) knownDestinations() (all []listed, err error) {
 	return all, nil
 }
 
-func (a *app) ownDestinations() ([]string, error) {
-	d, err := a.device()
-	if err != nil {
-		return nil, err
-	}
-	return ownDestinations(d)
-}
-
 // ownDestinations are those that the device's backups go to, if any.
 func ownDestinations(d *coffer.Device) ([]string, error) {
 	config, err := d.Config()
@@ -157,7 +149,7 @@ func (c *destinationRemoveCmd) Run(a *app) error {
 	}
 	if len(own) == 1 && own[0] == l.String() {
 		return outcome{codeUsage, fmt.Sprintf("%s is the one destination of this device's backup, so it stays", printable(l.String())),
-			"To stop backing up: coffer disable\n  To go on elsewhere: coffer init SOURCE --to OTHER_DEST --key"}
+			"Add another first: coffer destination add --use OTHER_DEST, then coffer backup\n  To stop backing up: coffer disable"}
 	}
 	if slices.Contains(own, l.String()) {
 		if err := d.RemoveDestination(l.String()); err != nil {

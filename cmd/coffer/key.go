@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -134,9 +135,13 @@ func (c *keyKitCmd) Run(a *app) error {
 		return err
 	}
 	defer key.Wipe()
+	from := config.Destinations[0]
+	if i := slices.IndexFunc(config.Destinations, isRemote); i >= 0 { // a folder of this device may be lost with it
+		from = config.Destinations[i]
+	}
 	page := kit.Kit{
 		Digits: key.Digits(), Archive: config.Archive.String(), Source: config.Source, Made: time.Now(),
-		Restore: "coffer restore --from " + shellQuote(config.Destinations[0]) + " --to FOLDER",
+		Restore: "coffer restore --from " + shellQuote(from) + " --to FOLDER",
 	}
 	if page.Places, err = a.places(); err != nil {
 		return err

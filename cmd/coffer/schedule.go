@@ -157,7 +157,7 @@ func (a *app) putSchedule(t task, s schedule.Stored) (notes []string, err error)
 }
 
 func (a *app) sayScheduled(t task, s schedule.Stored, notes []string) error {
-	standing := s.Standing(time.Now(), time.Time{})
+	standing := s.Standing(time.Now(), schedule.LastGood{})
 	if a.cli.JSON {
 		result := map[string]any{"schedule": scheduleJSONOf(s, standing), "notices": list(notes)}
 		if s.Runner == install.Cron {

@@ -95,3 +95,25 @@ func TestConditionsNobodyCanCheckAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestLastGood(t *testing.T) {
+	ended := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		outcomes []coffer.Outcome
+		partial  bool
+	}{
+		{nil, false},
+		{[]coffer.Outcome{coffer.OutcomeOK}, false},
+		{[]coffer.Outcome{coffer.OutcomeOK, coffer.OutcomePartial}, true},
+		{[]coffer.Outcome{coffer.OutcomePartial, coffer.OutcomeSkipped, coffer.OutcomeFailed}, true}, // these made nothing
+		{[]coffer.Outcome{coffer.OutcomePartial, coffer.OutcomeUnchanged}, false},
+	} {
+		h := coffer.History{LastGood: ended}
+		for _, o := range test.outcomes {
+			h.Runs = append(h.Runs, coffer.Run{Outcome: o})
+		}
+		if got := lastGood(h); got != (schedule.LastGood{Ended: ended, Partial: test.partial}) {
+			t.Errorf("%q: %+v", test.outcomes, got)
+		}
+	}
+}

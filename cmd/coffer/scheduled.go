@@ -29,7 +29,7 @@ func (c *backupCmd) scheduled(a *app, d *coffer.Device) error {
 	if err != nil && !errors.Is(err, coffer.ErrState) {
 		return err
 	}
-	if standing := stored.Standing(time.Now(), history.LastGood); !standing.Due {
+	if standing := stored.Standing(time.Now(), lastGood(history)); !standing.Due {
 		return a.notNow("not-due", "the next backup is due at "+clock(standing.Next))
 	}
 	if cause, why := a.mayRun(stored.Plan); cause != "" {
@@ -44,6 +44,17 @@ func (c *backupCmd) scheduled(a *app, d *coffer.Device) error {
 		return a.skip(d, coffer.CauseBusy, err.Error())
 	}
 	return err
+}
+
+// lastGood is the last good backup of a history.
+func lastGood(h coffer.History) schedule.LastGood {
+	good := schedule.LastGood{Ended: h.LastGood}
+	for _, r := range h.Runs { // the last one that was made decides
+		if r.Outcome != coffer.OutcomeFailed && r.Outcome != coffer.OutcomeSkipped {
+			good.Partial = r.Outcome == coffer.OutcomePartial
+		}
+	}
+	return good
 }
 
 // skip records why a run that is due was not begun.

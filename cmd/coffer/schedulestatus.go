@@ -49,7 +49,7 @@ func (s *schedulePart) look(a *app, d *coffer.Device, history coffer.History) er
 	} else if err != nil {
 		return err
 	}
-	standing := stored.Standing(time.Now(), history.LastGood)
+	standing := stored.Standing(time.Now(), lastGood(history))
 	s.Schedule, s.text = scheduleJSONOf(stored, standing), stored.Plan.String()
 	var state install.State
 	t, err := newTask(d.Dir())

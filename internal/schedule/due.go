@@ -36,16 +36,29 @@ type Standing struct {
 	Late bool // due for longer than a day: the user must know
 }
 
-// Standing judges by the end of the last good backup, whoever started it; the zero time means that there was none. A time in the future means
-// that the clock was wrong then or is now, and must not keep a backup from being made.
-func (s Stored) Standing(now, lastGood time.Time) Standing {
+// LastGood is the last good backup, whoever started it. The zero value means that there was none.
+type LastGood struct {
+	Ended   time.Time
+	Partial bool // not all destinations have it
+}
+
+// catchUp is how long a destination that was away waits for the next try, where the plan would let it wait longer. It is not an hour: a disk
+// in a drawer must not make a snapshot an hour.
+const catchUp = 24 * time.Hour
+
+// Standing judges by the last good backup. A time in the future means that the clock was wrong then or is now, and must not keep a backup
+// from being made.
+func (s Stored) Standing(now time.Time, good LastGood) Standing {
 	last := s.Since
-	if lastGood.After(last) {
-		last = lastGood
+	if good.Ended.After(last) {
+		last = good.Ended
 	}
 	if last.After(now) {
 		return Standing{Next: now, Due: true}
 	}
 	next := s.Plan.Next(last.In(now.Location()))
+	if again := last.In(now.Location()).Add(catchUp); good.Partial && last.Equal(good.Ended) && again.Before(next) {
+		next = again
+	}
 	return Standing{Next: next, Due: !next.After(now), Late: now.Sub(next) > grace}
 }

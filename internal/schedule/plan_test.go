@@ -123,27 +123,31 @@ func TestNext(t *testing.T) {
 func TestStanding(t *testing.T) {
 	daily, weekly := Words{Every: "daily"}, Words{Every: "weekly", On: "sun"}
 	for name, test := range map[string]struct {
-		words                  Words
-		since, lastGood, now   string
-		next                   string
-		due, late              bool
-		lastGoodIsNone, inZone bool
+		words                   Words
+		since, lastGood, now    string
+		next                    string
+		due, late               bool
+		lastGoodIsNone, partial bool
 	}{
 		"what was before the plan does not count": {words: daily, since: "2026-03-01 12:00", lastGoodIsNone: true, now: "2026-03-01 12:30", next: "2026-03-02 02:00"},
-		"it is time":                      {words: daily, since: "2026-03-01 12:00", lastGoodIsNone: true, now: "2026-03-02 02:00", next: "2026-03-02 02:00", due: true},
-		"done":                            {words: daily, since: "2026-03-01 12:00", lastGood: "2026-03-02 02:04", now: "2026-03-02 03:00", next: "2026-03-03 02:00"},
-		"missed at night, due in the day": {words: daily, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-02 19:00", next: "2026-03-02 02:00", due: true},
-		"a day late":                      {words: daily, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-03 02:01", next: "2026-03-02 02:00", due: true, late: true},
-		"weekly, a day late":              {words: weekly, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-09 03:00", next: "2026-03-08 02:00", due: true, late: true},
-		"weekly, not yet":                 {words: weekly, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-07 03:00", next: "2026-03-08 02:00"},
-		"the clock was ahead":             {words: daily, since: "2026-01-01 12:00", lastGood: "2036-03-01 02:04", now: "2026-03-07 03:00", next: "2026-03-07 03:00", due: true},
+		"it is time":                       {words: daily, since: "2026-03-01 12:00", lastGoodIsNone: true, now: "2026-03-02 02:00", next: "2026-03-02 02:00", due: true},
+		"done":                             {words: daily, since: "2026-03-01 12:00", lastGood: "2026-03-02 02:04", now: "2026-03-02 03:00", next: "2026-03-03 02:00"},
+		"missed at night, due in the day":  {words: daily, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-02 19:00", next: "2026-03-02 02:00", due: true},
+		"a day late":                       {words: daily, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-03 02:01", next: "2026-03-02 02:00", due: true, late: true},
+		"weekly, a day late":               {words: weekly, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-09 03:00", next: "2026-03-08 02:00", due: true, late: true},
+		"weekly, not yet":                  {words: weekly, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", now: "2026-03-07 03:00", next: "2026-03-08 02:00"},
+		"weekly, a destination was away":   {words: weekly, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", partial: true, now: "2026-03-02 02:03", next: "2026-03-02 02:04"},
+		"weekly, it is tried the next day": {words: weekly, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", partial: true, now: "2026-03-02 03:00", next: "2026-03-02 02:04", due: true},
+		"daily, a destination was away":    {words: daily, since: "2026-01-01 12:00", lastGood: "2026-03-01 02:04", partial: true, now: "2026-03-01 03:00", next: "2026-03-02 02:00"},
+		"partial, before the plan was set": {words: weekly, since: "2026-03-02 12:00", lastGood: "2026-03-01 02:04", partial: true, now: "2026-03-03 03:00", next: "2026-03-08 02:00"},
+		"the clock was ahead":              {words: daily, since: "2026-01-01 12:00", lastGood: "2036-03-01 02:04", now: "2026-03-07 03:00", next: "2026-03-07 03:00", due: true},
 	} {
 		var lastGood time.Time
 		if !test.lastGoodIsNone {
 			lastGood = at(t, test.lastGood)
 		}
 		s := Stored{Plan: plan(t, test.words), Since: at(t, test.since).UTC()}
-		got := s.Standing(at(t, test.now), lastGood.UTC())
+		got := s.Standing(at(t, test.now), LastGood{lastGood.UTC(), test.partial})
 		if want := (Standing{at(t, test.next), test.due, test.late}); !got.Next.Equal(want.Next) || got.Due != want.Due || got.Late != want.Late {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}

@@ -52,7 +52,7 @@ func (s *Server) startSession(w http.ResponseWriter, r *http.Request, g grant) {
 	}
 	id := newID()
 	s.sessions[id] = &session{metadata: m, grant: g, fields: r.URL.Query().Get("fields"), sizeBytes: sizeBytes}
-	w.Header().Set("Location", s.URL+"/upload/drive/v3/files?uploadType=resumable&upload_id="+id)
+	w.Header().Set("Location", "http://"+r.Host+"/upload/drive/v3/files?uploadType=resumable&upload_id="+id)
 	w.WriteHeader(http.StatusOK)
 }
 

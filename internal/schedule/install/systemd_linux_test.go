@@ -24,6 +24,9 @@ func TestRealSystemd(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a test a manager of its own")
 	}
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	dir, err := os.MkdirTemp("", "manager") // short: a socket's path has 107 bytes
 	if err != nil {
 		t.Fatal(err)
