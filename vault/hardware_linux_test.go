@@ -39,7 +39,7 @@ func TestHardwareFails(t *testing.T) {
 			h := make(t)
 			log := new(heard)
 			w := newWorld(t, nil)
-			w.config.Seal, w.config.RotateMs, w.config.late, w.config.Logger = h.seal, 100, 20*time.Millisecond, slog.New(slog.NewTextHandler(log, nil))
+			w.config.Seal, w.config.RotateMs, w.config.late, w.config.Logger = h.seal, 100, 300*time.Millisecond, slog.New(slog.NewTextHandler(log, nil))
 			w.create()
 			w.start()
 			k := [32]byte{7}
@@ -54,11 +54,13 @@ func TestHardwareFails(t *testing.T) {
 			if r, err := w.client("alice").Recover(t.Context(), "correct horse battery", id); err != nil || r.K != k {
 				t.Errorf("afterwards: %v", err)
 			}
-			h.hang() // a node that is stopped does not wait for it
+			if h.seal.Kind == seal.TPM2 { // a node that is stopped does not wait for it; a call in a token's module cannot be ended but with the process
+				h.hang()
+				defer h.goOn()
+			}
 			if err := w.halt(); err != nil {
 				t.Error(err)
 			}
-			h.goOn()
 		})
 	}
 }
@@ -73,7 +75,6 @@ func (w *world) endure(t *testing.T, log *heard, hurt, mend func()) {
 		return &s
 	}
 	see("it works", works)
-	alarms := log.count("level=ERROR")
 	hurt()
 	k := [32]byte{1}
 	account := strings.ReplaceAll(t.Name(), "/", " ")
@@ -90,11 +91,12 @@ func (w *world) endure(t *testing.T, log *heard, hurt, mend func()) {
 	if s := w.vault.Status(); s.Epoch != failing.Epoch || !s.Serving {
 		t.Errorf("without its sealer it serves: %t, in epoch %d, and before in %d", s.Serving, s.Epoch, failing.Epoch)
 	}
+	// As often as it began to fail: slow hardware may have done so before this test hurt it.
+	if n, again := log.count("level=ERROR"), log.count("the sealer works again"); n != again+1 {
+		t.Errorf("%d alarms, %d ends of them: %s", n, again, log.text.String())
+	}
 	mend()
 	see("it has caught up", func(s *Status) bool { return works(s) && s.Epoch > failing.Epoch })
-	if n := log.count("level=ERROR"); n != alarms+1 {
-		t.Errorf("%d alarms: %s", n-alarms, log.text.String())
-	}
 }
 
 // nothingInTheClear looks for what stands in the core's state beside every secret of an account.
