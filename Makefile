@@ -12,10 +12,13 @@ PLATFORMS := darwin/arm64 windows/amd64
 # for them, so what links it is left out.
 NARROW := ./archive/... ./blob/... ./wire/... ./seal/... ./internal/core/ledger ./internal/core/stream ./internal/token ./internal/password
 
-.PHONY: build build-pkcs11 demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet clean
+.PHONY: build build-pkcs11 build-rclone demo demo-fleet chaos sim test lint race cross vuln fuzz bench bench-archive bench-vault bench-fleet bench-destinations clean
 
 build: # ./bin/coffer and ./bin/cofferd
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/coffer ./cmd/cofferd
+
+build-rclone: # ./bin/coffer-rclone, which brings minutes of compiling with it
+	CGO_ENABLED=0 go build -C coffer-rclone -trimpath -o ../bin/ .
 
 build-pkcs11: # ./bin/cofferd that can speak to PKCS#11 tokens: not static, for it loads their libraries; needs a C compiler
 	CGO_ENABLED=1 go build -trimpath -o bin/ ./cmd/cofferd
@@ -33,6 +36,7 @@ test: # the static checks, then every test
 	scripts/setup.sh test
 	scripts/lint.sh
 	go test $(TESTFLAGS) ./...
+	CGO_ENABLED=0 go test -C coffer-rclone -trimpath -vet=all $(TESTFLAGS) ./... # as it is built, so that rclone is compiled once
 
 lint: # what needs no test to be run
 	scripts/lint.sh
@@ -52,13 +56,13 @@ cross: # builds and checks for the other platforms
 	done
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm go vet $(NARROW)
 
-vuln: # known vulnerabilities in what is linked
+vuln: build-rclone # known vulnerabilities in what is linked
 	scripts/vuln.sh
 
 fuzz: # each fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench: bench-archive bench-vault bench-fleet
+bench: bench-archive bench-vault bench-fleet bench-destinations
 
 bench-archive: build # against tar | zstd | age and restic; BENCHFLAGS="-help" lists the flags
 	scripts/setup.sh bench
@@ -73,6 +77,11 @@ bench-vault: build # operations a second and their times, the parts of one, and 
 bench-fleet: build # several replicas: far apart, one killed, one away, idle; FLEETFLAGS="-quick" or "-help"
 	go build -C tools -o ../bin/toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server
 	go run ./bench/fleet $(FLEETFLAGS)
+
+bench-destinations: # requests, bytes and time on an S3 server, beside restic; DESTFLAGS="-help" lists the flags
+	scripts/setup.sh bench
+	go build -C tools -o ../bin/toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server
+	go run ./bench/destinations $(DESTFLAGS)
 
 clean:
 	rm -rf bin

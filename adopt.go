@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/coffer-backup/coffer/archive"
+	"github.com/coffer-backup/coffer/internal/durable"
 )
 
 // Adopt sets up this device to continue an archive that is there already: what
@@ -44,21 +45,13 @@ func (d *Device) Adopt(ctx context.Context, s Setup, id ID, key Key) (archive.He
 		}
 	}
 	c.Archive = id
-	store, err := d.o.OpenDestination(ctx, s.Destination, false)
+	opened, err := d.openToAdopt(ctx, c, s.AcceptOlder, key)
 	if err != nil {
 		return archive.Head{}, err
 	}
-	options, err := d.archiveOptions(c, s.AcceptOlder)
-	if err != nil {
-		return archive.Head{}, err
-	}
-	options.OnHead = nil // not before it is known which archive it is
-	a, err := d.openLearned(ctx, store, id, key, options)
-	if err != nil {
-		return archive.Head{}, err
-	}
-	defer a.Close()
-	c.Archive = a.ID()
+	defer opened.close()
+	main := opened.newest(false)
+	c.Archive = main.archive.ID()
 	if err := d.o.Keys.Save(keyName(c), key); err != nil {
 		return archive.Head{}, err
 	}
@@ -75,7 +68,39 @@ func (d *Device) Adopt(ctx context.Context, s Setup, id ID, key Key) (archive.He
 	if err := d.saveConfig(c); err != nil {
 		return archive.Head{}, err
 	}
-	return a.Head(), d.remember(c.Archive, a.Head(), false)
+	for _, p := range opened.list {
+		if p.archive != nil && p.archive.ID() == c.Archive {
+			if err := d.remember(c, p.text, p.archive.Head(), false); err != nil {
+				return archive.Head{}, err
+			}
+		}
+	}
+	return main.archive.Head(), nil
+}
+
+// openToAdopt opens the archive at the destinations of a set-up. One of them must have it, in a state that is not older than this device has seen or
+// the vault knows; others may be behind, or have nothing yet.
+func (d *Device) openToAdopt(ctx context.Context, c Config, acceptOlder bool, key Key) (*places, error) {
+	ps := &places{d: d, c: c, older: acceptOlder}
+	for _, text := range c.Destinations {
+		p := &place{text: text}
+		ps.list = append(ps.list, p)
+		if p.store, p.err = d.o.OpenDestination(ctx, text, len(ps.list) > 1); p.err != nil {
+			ps.close()
+			return nil, p.err
+		}
+		options, err := d.optionsAt(c, text, acceptOlder)
+		if err != nil {
+			ps.close()
+			return nil, err
+		}
+		options.OnHead = nil // not before it is known which archive it is
+		p.archive, p.err = d.openLearned(ctx, p.store, c.Archive, key, options)
+	}
+	if ps.newest(false) == nil {
+		return nil, ps.failure()
+	}
+	return ps, nil
 }
 
 // Disable makes this device forget its archive: its set-up, its copy of the key, what it has
@@ -107,5 +132,5 @@ func (d *Device) Disable() error {
 			return err
 		}
 	}
-	return removeFile(filepath.Join(d.dir, configFile))
+	return durable.Remove(filepath.Join(d.dir, configFile))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/coffer-backup/coffer/archive"
@@ -19,11 +20,18 @@ type BackupOptions struct {
 	ReadAll     bool     // read every file, also those that look unchanged
 	AcceptOlder bool     // go on although the destination is older than this device has seen
 	Progress    *archive.Progress
+
+	// OnDestination is called at the end for each destination of the device, if the snapshot is written: it may be missing at some of them.
+	OnDestination func(DestinationRun)
 }
 
 // Backup makes a snapshot, unless nothing has changed, and records the run
 // whatever comes of it. It first finishes a change of the key that a crash interrupted.
 // A report with problems is a success: the snapshot is written, and the report says what is not whole in it.
+//
+// Of several destinations, one that can be written to and is the newest gets the snapshot, a folder first; the others are then brought to the same
+// state. One that fails does not stop the others, is reported, and is caught up by the next backup. The error is that of a run that
+// could write the snapshot nowhere.
 //
 // Errors: ErrNotEnabled, ErrBusy, ErrNoKey, ErrSource, ErrRules, archive.ErrRolledBack and the others of package archive,
 // those of the destination.
@@ -38,30 +46,43 @@ func (d *Device) Backup(ctx context.Context, o BackupOptions) (*archive.BackupRe
 		return nil, err
 	}
 	started := d.now()
-	report, notice, err := d.backup(ctx, c, o)
-	done := run(started, d.now(), report, err)
+	report, at, notice, err := d.backup(ctx, c, o)
+	done := run(started, d.now(), report, at, err)
 	done.Vault = notice
 	if recordErr := d.record(done); recordErr != nil && err == nil {
 		report.Notices = append(report.Notices, fmt.Sprintf("this run could not be recorded for the status: %v", recordErr))
 	}
+	if err == nil && o.OnDestination != nil {
+		for _, each := range at {
+			o.OnDestination(each)
+		}
+	}
 	return report, err
 }
 
-// backup returns also why the vault does not know of it yet.
-func (d *Device) backup(ctx context.Context, c Config, o BackupOptions) (report *archive.BackupReport, notice string, err error) {
+// backup returns also what came of each destination, and why the vault does not know of it yet.
+func (d *Device) backup(ctx context.Context, c Config, o BackupOptions) (report *archive.BackupReport, at []DestinationRun, notice string, err error) {
 	exclude, err := d.excludes(c, o.Exclude)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	if err := checkSource(c.Source); err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	if notice, err = d.settleOrSay(ctx, c, o.AcceptOlder); err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
-	report, head, err := d.writeSnapshot(ctx, c, o, exclude)
+	if _, err := source.Open(c.Source, exclude); err != nil {
+		return nil, nil, notice, fmt.Errorf("%w: %w", ErrRules, err)
+	}
+	places, err := d.openPlaces(ctx, c, o.AcceptOlder)
 	if err != nil {
-		return nil, notice, err
+		return nil, nil, notice, err
+	}
+	defer places.close()
+	report, head, err := d.writeSnapshot(ctx, places, o, exclude)
+	if err != nil {
+		return nil, places.outcomes(), notice, err
 	}
 	if notice == "" { // else the vault has been asked just now
 		notice = d.tell(ctx, c, head)
@@ -69,22 +90,43 @@ func (d *Device) backup(ctx context.Context, c Config, o BackupOptions) (report 
 	if notice != "" {
 		report.Notices = append(report.Notices, notice)
 	}
-	return report, notice, nil
+	return report, places.outcomes(), notice, nil
 }
 
-func (d *Device) writeSnapshot(ctx context.Context, c Config, o BackupOptions, exclude []string) (*archive.BackupReport, archive.Head, error) {
-	if _, err := source.Open(c.Source, exclude); err != nil {
-		return nil, archive.Head{}, fmt.Errorf("%w: %w", ErrRules, err)
+// writeSnapshot writes it to one place after the other until one takes it, and brings the others to the same state.
+func (d *Device) writeSnapshot(ctx context.Context, ps *places, o BackupOptions, exclude []string) (*archive.BackupReport, archive.Head, error) {
+	for {
+		main := ps.newest(true)
+		if main == nil {
+			return nil, archive.Head{}, ps.failure()
+		}
+		report, err := d.writeAt(ctx, ps, main, o, exclude)
+		if err != nil {
+			if len(ps.list) == 1 || !ofDestination(ctx, err) {
+				return nil, archive.Head{}, err
+			}
+			ps.failWriter(main, err)
+			continue
+		}
+		main.wrote = !report.Unchanged
+		ps.follow(ctx, main, false, o.Progress)
+		for _, n := range main.archive.Notices() {
+			if !slices.Contains(report.Notices, n) {
+				report.Notices = append(report.Notices, n)
+			}
+		}
+		return report, main.archive.Head(), ctx.Err()
 	}
-	a, err := d.open(ctx, c, o.AcceptOlder)
-	if err != nil {
-		return nil, archive.Head{}, err
+}
+
+func (d *Device) writeAt(ctx context.Context, ps *places, main *place, o BackupOptions, exclude []string) (*archive.BackupReport, error) {
+	if err := ps.lead(ctx, main, o.Progress); err != nil {
+		return nil, err
 	}
-	defer a.Close()
-	report, err := a.Backup(ctx, archive.BackupConfig{
-		Source:       c.Source,
+	report, err := main.archive.Backup(ctx, archive.BackupConfig{
+		Source:       ps.c.Source,
 		Exclude:      exclude,
-		Databases:    c.Databases,
+		Databases:    ps.c.Databases,
 		ReadAll:      o.ReadAll,
 		StateDir:     d.dir,
 		CopyDatabase: d.o.CopyDatabase,
@@ -92,9 +134,9 @@ func (d *Device) writeSnapshot(ctx context.Context, c Config, o BackupOptions, e
 	})
 	if err == nil && o.AcceptOlder {
 		// The user has taken the older state for the true one: from now on it counts.
-		err = d.remember(c.Archive, a.Head(), true)
+		err = d.remember(ps.c, main.text, main.archive.Head(), true)
 	}
-	return report, a.Head(), err
+	return report, err
 }
 
 func checkSource(path string) error {
@@ -120,12 +162,23 @@ func (d *Device) excludes(c Config, more []string) ([]string, error) {
 		patterns = append(patterns, fromFile...)
 	}
 	patterns = append(patterns, more...)
-	for _, own := range []string{c.Destination, d.dir} {
+	for _, own := range d.ownFolders(c.Destinations) {
 		if rel, ok := below(own, c.Source); ok {
 			patterns = append(patterns, "/"+escapePattern(filepath.ToSlash(rel))+"/")
 		}
 	}
 	return patterns, nil
+}
+
+// ownFolders are Coffer's own. A destination in a cloud is none, whatever a path would make of its text.
+func (d *Device) ownFolders(destinations []string) []string {
+	own := []string{d.dir}
+	for _, text := range destinations {
+		if isFolder(text) {
+			own = append(own, text)
+		}
+	}
+	return own
 }
 
 // readPatterns reads an exclude file: a pattern a line, as in .gitignore. Which lines

@@ -19,6 +19,7 @@ const (
 	CauseOther       Cause = "other"
 	CauseWrongKey    Cause = "wrong-key"   // the key does not open the archive, or is not a key
 	CauseNoKey       Cause = "no-key"      // this device has lost its copy of the key
+	CauseKeysLocked  Cause = "keys-locked" // this device's key, or a destination's credentials, are locked away, as in a keyring at night
 	CauseUnreachable Cause = "unreachable" // the destination is not there
 	CauseDenied      Cause = "denied"      // the destination refuses access
 	CauseDamaged     Cause = "damaged"     // the archive is damaged
@@ -40,6 +41,8 @@ const (
 	CauseSource      Cause = "source"      // the chat store is not there
 	CauseRules       Cause = "rules"       // an exclude pattern, an exclude file or a database pattern cannot be used
 	CauseDestination Cause = "destination" // the text names no destination
+	CausePower       Cause = "power"       // skipped: the device runs on battery
+	CauseNetwork     Cause = "network"     // skipped: no Wi-Fi and no cable, or nobody can tell
 
 	CauseWrongPassword  Cause = "wrong-password"    // not the password
 	CauseTooEarly       Cause = "too-early"         // the vault does not allow the next guess yet
@@ -64,6 +67,7 @@ var causes = []struct {
 	{context.Canceled, CauseInterrupted},
 	{recovery.ErrUnavailable, CauseVault}, // also when an exchange with it took too long, which package http calls a deadline
 	{context.DeadlineExceeded, CauseInterrupted},
+	{ErrKeysLocked, CauseKeysLocked},
 	{ErrNoKey, CauseNoKey},
 	{archive.ErrKeyReplaced, CauseWrongKey},
 	{archive.ErrWrongKey, CauseWrongKey},

@@ -40,7 +40,7 @@ func (d *Device) ChangeKeyWithPassword(ctx context.Context, next Key, pass strin
 	if err := d.settle(ctx, c, false); err != nil && !isSettled(err) {
 		return err
 	}
-	if err := d.answers(ctx, c); err != nil {
+	if err := d.answers(ctx, &c); err != nil {
 		return err
 	}
 	if err := d.store(ctx, &next, pass, o, func() error { return d.o.Keys.Save(nextKeyName(c), next) }); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A change of the key has three steps, and the next one who comes finishes it after a crash
@@ -14,6 +15,9 @@ import (
 //  1. the next key is saved on this device
 //  2. the archive is changed to the next key
 //  3. the next key takes the place of the key
+//
+// Of several destinations one is changed first, which this device remembers; the others are then brought to its state, keyring included. Step 3 comes
+// when all of them have it; until then this device keeps both keys, and backups go on.
 //
 // It goes forward, never back: the user has been shown the next key.
 
@@ -82,7 +86,7 @@ func (d *Device) ChangeKey(ctx context.Context, next Key) error {
 	if err := d.mayChangeAlone(ctx, c); err != nil {
 		return err
 	}
-	if err := d.answers(ctx, c); err != nil {
+	if err := d.answers(ctx, &c); err != nil {
 		return err
 	}
 	if err := d.o.Keys.Save(nextKeyName(c), next); err != nil {
@@ -106,14 +110,28 @@ func (d *Device) mayChangeAlone(ctx context.Context, c Config) error {
 	return ifLoggedIn(err)
 }
 
-// answers opens the archive once: nothing is promised to the user before the destination has been seen to answer.
-func (d *Device) answers(ctx context.Context, c Config) error {
-	a, err := d.open(ctx, c, false)
+// answers opens the archive once at each destination: nothing is promised to the user before all of them have been seen to answer. It also decides
+// at which of several the key is changed first.
+func (d *Device) answers(ctx context.Context, c *Config) error {
+	ps, err := d.openPlaces(ctx, *c, false)
 	if err != nil {
 		return err
 	}
-	a.Close()
-	return nil
+	defer ps.close()
+	main := ps.newest(true)
+	if main == nil {
+		return ps.failure()
+	}
+	for _, p := range ps.list {
+		if p.openThrough(ctx, ps, main); p.err != nil {
+			return fmt.Errorf("%s: %w", p.text, p.err)
+		}
+	}
+	if len(ps.list) == 1 {
+		return nil
+	}
+	c.KeyChangeAt = main.text
+	return d.saveConfig(*c)
 }
 
 // finishKeyChange finishes a change of the key that was interrupted, if there is one. The caller holds the lock.
@@ -143,13 +161,7 @@ func (d *Device) goOnWithKeyChange(ctx context.Context, c Config, acceptOlder bo
 	if ended != nil && !wasLive(ended) {
 		return vaultError{ended}
 	}
-	a, err := d.open(ctx, c, acceptOlder)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	// Also where the archive opens with the next key already: the old one may not have been shut out yet.
-	if err := a.ChangeKey(ctx, next); err != nil {
+	if err := d.changeEverywhere(ctx, c, next, acceptOlder); err != nil {
 		return err
 	}
 	if err := d.deleteFormer(ctx, c); err != nil {
@@ -158,8 +170,61 @@ func (d *Device) goOnWithKeyChange(ctx context.Context, c Config, acceptOlder bo
 	if err := d.o.Keys.Save(keyName(c), next); err != nil {
 		return err
 	}
+	if c.KeyChangeAt != "" {
+		c.KeyChangeAt = ""
+		if err := d.saveConfig(c); err != nil {
+			return err
+		}
+	}
 	if err := d.o.Keys.Delete(nextKeyName(c)); err != nil {
 		return err
 	}
 	return ended
+}
+
+// An unreached error is that of a change of the key which only waits for a destination.
+type unreached struct{ error }
+
+func (e unreached) Unwrap() error { return e.error }
+
+// changeEverywhere changes the archive to the next key at one destination, and brings the others to its state.
+func (d *Device) changeEverywhere(ctx context.Context, c Config, next Key, acceptOlder bool) error {
+	ps, err := d.openPlaces(ctx, c, acceptOlder)
+	if err != nil {
+		return err
+	}
+	defer ps.close()
+	main := ps.newest(false)
+	if i := slices.IndexFunc(ps.list, func(p *place) bool { return p.text == c.KeyChangeAt }); i >= 0 {
+		main = ps.list[i]
+	}
+	if main == nil || main.archive == nil {
+		err := ps.failure()
+		if main != nil && len(ps.list) > 1 {
+			err = fmt.Errorf("%s, where it is changed first: %w", main.text, main.err)
+		}
+		return waiting(ctx, ps, err)
+	}
+	if err := ps.lead(ctx, main, nil); err != nil {
+		return waiting(ctx, ps, err)
+	}
+	// Also where the archive opens with the next key already: the old one may not have been shut out yet.
+	if err := main.archive.ChangeKey(ctx, next); err != nil {
+		return waiting(ctx, ps, err)
+	}
+	ps.follow(ctx, main, false, nil)
+	for _, at := range ps.outcomes() {
+		if at.Outcome != OutcomeOK {
+			return waiting(ctx, ps, ps.failure())
+		}
+	}
+	return nil
+}
+
+// waiting marks an error after which backups may go on at other destinations.
+func waiting(ctx context.Context, ps *places, err error) error {
+	if len(ps.list) > 1 && ofDestination(ctx, err) {
+		return unreached{err}
+	}
+	return err
 }

@@ -61,6 +61,9 @@ var (
 	// ErrNoKey means that the key store has no key under the name asked for.
 	ErrNoKey = errors.New("this device has no copy of the key")
 
+	// ErrKeysLocked means that the key store does not give what it keeps now, such as a keyring where nobody is logged in. A KeyStore wraps it.
+	ErrKeysLocked = errors.New("this device's secrets cannot be had now")
+
 	// ErrSource means that the chat store is not there or is no folder.
 	ErrSource = errors.New("cannot back up this source")
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/blob"
 	"github.com/coffer-backup/coffer/recovery"
 )
@@ -27,8 +26,12 @@ type Options struct {
 	CopyDatabase func(ctx context.Context, src, dst string) error
 
 	// OpenDestination replaces the function of the same name, for destinations of the app's own.
-	// With create it may make what is missing. It gets the text that stands in Config.Destination.
+	// With create it may make what is missing. It gets a text that stands in Config.Destinations.
 	OpenDestination func(ctx context.Context, destination string, create bool) (blob.Store, error)
+
+	// CanonicalDestination returns the one text that stands in Config.Destinations for all that name the same place. An app that
+	// replaces OpenDestination sets it too; nil makes the path of a folder absolute.
+	CanonicalDestination func(destination string) (string, error)
 
 	// OnKeyChanged is called when a run has finished a change of the key that had been interrupted: the
 	// user must know that the old key does not open the archive any more.
@@ -49,7 +52,7 @@ type Options struct {
 }
 
 // Device is this device as an archive sees it: a state directory, with one chat
-// store, one archive and one destination. Two state directories are two devices.
+// store, one archive and the destinations that hold it. Two state directories are two devices.
 // Its methods may be called by many goroutines and processes; those that change something
 // exclude each other with ErrBusy.
 type Device struct {
@@ -60,22 +63,25 @@ type Device struct {
 
 // Config is what is set up on a device.
 type Config struct {
-	Version     int       `json:"version"`
-	Device      ID        `json:"device"` // random; the name of its key in the key store
-	Archive     ID        `json:"archive"`
-	Source      string    `json:"source"`      // absolute path of the chat store
-	Destination string    `json:"destination"` // absolute path of a folder
-	Exclude     []string  `json:"exclude,omitempty"`
-	ExcludeFile string    `json:"exclude_file,omitempty"` // absolute path; read at every backup
-	Databases   []string  `json:"databases,omitempty"`    // GLOB[:PAGESIZE] of databases without the SQLite magic
-	Created     time.Time `json:"created"`
+	Version int    `json:"version"`
+	Device  ID     `json:"device"` // random; the name of its key in the key store
+	Archive ID     `json:"archive"`
+	Source  string `json:"source"` // absolute path of the chat store
+	// Destinations hold the same archive. Each is the one text for its place: of a folder, the absolute path.
+	Destinations []string  `json:"destinations"`
+	Exclude      []string  `json:"exclude,omitempty"`
+	ExcludeFile  string    `json:"exclude_file,omitempty"` // absolute path; read at every backup
+	Databases    []string  `json:"databases,omitempty"`    // GLOB[:PAGESIZE] of databases without the SQLite magic
+	Created      time.Time `json:"created"`
 	// Pending means that a crash may have come before the archive was made.
 	Pending bool `json:"pending,omitempty"`
+	// KeyChangeAt is the destination at which the key is changed first, while a change is pending: the others get its keyring.
+	KeyChangeAt string `json:"key_change_at,omitempty"`
 }
 
 const (
 	configFile    = "device.json"
-	configVersion = 1
+	configVersion = 2
 )
 
 // OpenDevice returns the device whose state is in dir, an absolute or relative
@@ -86,6 +92,9 @@ func OpenDevice(dir string, o Options) *Device {
 	}
 	if o.OpenDestination == nil {
 		o.OpenDestination = OpenDestination
+	}
+	if o.CanonicalDestination == nil {
+		o.CanonicalDestination = canonicalDestination
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -101,8 +110,15 @@ func (d *Device) now() time.Time { return d.o.Clock() }
 // Config returns what is set up. It returns ErrNotEnabled if nothing is, also
 // while a set-up is pending; the Config then says which.
 func (d *Device) Config() (Config, error) {
-	var c Config
-	err := d.readJSON(configFile, &c)
+	var read struct {
+		Config
+		Destination string `json:"destination"` // of version 1, which knew one
+	}
+	err := d.readJSON(configFile, &read)
+	c := read.Config
+	if err == nil && c.Version == 1 {
+		c.Version, c.Destinations = configVersion, []string{read.Destination}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Config{}, ErrNotEnabled
@@ -111,6 +127,8 @@ func (d *Device) Config() (Config, error) {
 	case c.Version != configVersion:
 		return Config{}, fmt.Errorf("%w: %s has version %d, this program knows %d; use the program that wrote it",
 			ErrState, configFile, c.Version, configVersion)
+	case len(c.Destinations) == 0:
+		return Config{}, fmt.Errorf("%w: %s names no destination", ErrState, configFile)
 	case c.Pending:
 		return c, fmt.Errorf("%w: setting it up was interrupted", ErrNotEnabled)
 	}
@@ -122,45 +140,4 @@ func (d *Device) saveConfig(c Config) error {
 		return err
 	}
 	return d.writeJSON(configFile, c)
-}
-
-// Open opens the device's archive for reading, checks the destination against
-// the newest head that this device has seen, and remembers a newer one. With acceptOlder an
-// older destination is opened all the same; what is remembered stays.
-//
-// To change the archive, open it inside of Exclusive, and call TellVault afterwards.
-//
-// Errors: ErrNotEnabled, ErrNoKey, those of archive.Open and of the destination.
-func (d *Device) Open(ctx context.Context, acceptOlder bool) (*archive.Archive, error) {
-	c, err := d.Config()
-	if err != nil {
-		return nil, err
-	}
-	return d.open(ctx, c, acceptOlder)
-}
-
-// open tries the next key first: a change of the key may have been committed before a crash.
-func (d *Device) open(ctx context.Context, c Config, acceptOlder bool) (*archive.Archive, error) {
-	a, err := d.openWith(ctx, c, nextKeyName(c), acceptOlder)
-	if errors.Is(err, ErrNoKey) || errors.Is(err, archive.ErrWrongKey) {
-		return d.openWith(ctx, c, keyName(c), acceptOlder)
-	}
-	return a, err
-}
-
-func (d *Device) openWith(ctx context.Context, c Config, keyName string, acceptOlder bool) (*archive.Archive, error) {
-	key, err := d.o.Keys.Load(keyName)
-	if err != nil {
-		return nil, err
-	}
-	defer key.Wipe()
-	options, err := d.archiveOptions(c, acceptOlder)
-	if err != nil {
-		return nil, err
-	}
-	store, err := d.o.OpenDestination(ctx, c.Destination, false)
-	if err != nil {
-		return nil, err
-	}
-	return archive.Open(ctx, store, c.Archive, key, options)
 }

@@ -26,6 +26,9 @@ func (d *Device) settleOrSay(ctx context.Context, c Config, acceptOlder bool) (n
 	if isSettled(err) {
 		return err.Error(), nil
 	}
+	if _, ok := errors.AsType[unreached](err); ok {
+		return fmt.Sprintf("the change of the key is pending, and waits for a destination: %v", err), nil
+	}
 	if _, ok := errors.AsType[vaultError](err); ok {
 		return fmt.Sprintf("something that had been interrupted waits for the vault: %v", err), nil
 	}
@@ -92,13 +95,20 @@ func (d *Device) putFreshness(ctx context.Context, c Config, head archive.Head) 
 	return d.updateVault(func(s *vaultState) { s.Told = now })
 }
 
-// openLearned opens an archive that this device remembers no head of, and checks it against what RecoverKey learned.
+// openLearned opens an archive that this device remembers no head of, and checks it against what RecoverKey learned, or else what the vault tells
+// a login that has the key. That serves whoever types the 64 digits, too: a vault that does not answer does not stop him, but is named.
 func (d *Device) openLearned(ctx context.Context, store blob.Store, id ID, key Key, o archive.Options) (*archive.Archive, error) {
 	a, err := archive.Open(ctx, store, id, key, o)
 	if err != nil || o.AllowOlder || o.Seen.Generation > 0 {
 		return a, err
 	}
 	known, err := d.learned(a.ID())
+	if err == nil && known.Generation == 0 {
+		var askErr error
+		if known, askErr = d.askFreshness(ctx, a.ID(), &key); askErr != nil {
+			a.Notice(fmt.Sprintf("the vault could not be asked for the archive's newest state, so nobody knows whether this is it: %v", askErr))
+		}
+	}
 	if err == nil && known.Generation == 0 {
 		return a, nil
 	}
@@ -131,4 +141,37 @@ func (d *Device) learned(id ID) (archive.Head, error) {
 		return archive.Head{}, fmt.Errorf("%w: %s holds no digest", ErrState, vaultFile)
 	}
 	return h, nil
+}
+
+// askFreshness asks the vault for the newest state of an archive that it was told under this key; the zero Head if it was told none, or this device
+// is not logged in. It uses no guess. Only a registration that proves to keep this key counts: anybody with the account's login can make others.
+func (d *Device) askFreshness(ctx context.Context, id ID, key *Key) (archive.Head, error) {
+	client, _, err := d.client()
+	if errors.Is(err, ErrNotLoggedIn) {
+		return archive.Head{}, nil
+	} else if err != nil {
+		return archive.Head{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return archive.Head{}, err
+	}
+	raw := rawKey(key)
+	defer clear(raw[:])
+	var newest archive.Head
+	for _, r := range status.Registrations {
+		i := slices.IndexFunc(r.Freshness, func(f wire.Freshness) bool { return ID(f.Archive) == id })
+		if i < 0 || r.State != wire.StateLive || r.Freshness[i].Generation <= newest.Generation {
+			continue
+		}
+		// To confirm one that is live changes nothing, and only its key can.
+		if _, err := client.Confirm(ctx, r.ID, &raw, nil); err == nil {
+			newest = archive.Head{Generation: r.Freshness[i].Generation, Digest: r.Freshness[i].Digest}
+		} else if !notOurs(err) {
+			return archive.Head{}, err
+		}
+	}
+	return newest, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/coffer-backup/coffer/internal/durable"
 )
 
 // KeyStore keeps this device's copies of backup keys. An app passes the
@@ -19,7 +21,7 @@ type KeyStore interface {
 	Save(name string, key Key) error
 
 	// Load returns the key kept under name, or an error that wraps ErrNoKey if
-	// there surely is none. Any other error, such as of a locked keyring, may pass.
+	// there surely is none. Any other error may pass; that of a locked keyring wraps ErrKeysLocked.
 	Load(name string) (Key, error)
 
 	// Delete removes the key kept under name; there may be none.
@@ -41,7 +43,7 @@ func (dir FileKeys) path(name string) string { return filepath.Join(string(dir),
 func (dir FileKeys) Save(name string, key Key) error {
 	text := []byte(key.Digits() + "\n")
 	defer clear(text)
-	return replaceFile(dir.path(name), text)
+	return durable.Replace(dir.path(name), text)
 }
 
 // Load reads what Save wrote.
@@ -61,7 +63,7 @@ func (dir FileKeys) Load(name string) (Key, error) {
 }
 
 // Delete removes the file. What a disk keeps of a removed file is not overwritten.
-func (dir FileKeys) Delete(name string) error { return removeFile(dir.path(name)) }
+func (dir FileKeys) Delete(name string) error { return durable.Remove(dir.path(name)) }
 
 // Where returns the file's path.
 func (dir FileKeys) Where(name string) string { return "the file " + dir.path(name) }

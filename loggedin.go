@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+
+	"github.com/coffer-backup/coffer/internal/durable"
 )
 
 // Login is a device's login at a vault.
@@ -85,5 +87,5 @@ func (d *Device) Logout(context.Context) error {
 	if err := d.updateVault(func(s *vaultState) { s.LoggedOut = true }); err != nil {
 		return err
 	}
-	return removeFile(filepath.Join(d.dir, tokenFile))
+	return durable.Remove(filepath.Join(d.dir, tokenFile))
 }

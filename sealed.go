@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/coffer-backup/coffer/internal/durable"
 )
 
 // Beside the backup key a device has two secrets that the key store has no place for: the login's refresh token, and
@@ -68,7 +70,7 @@ func (d *Device) saveToken(s *vaultState, token string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(d.dir, tokenFile), sealed)
+	return durable.Replace(filepath.Join(d.dir, tokenFile), sealed)
 }
 
 func (d *Device) loadToken(s *vaultState) (string, error) {

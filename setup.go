@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/archive/format"
@@ -18,6 +20,7 @@ import (
 type Setup struct {
 	Source      string   // folder of the chat store
 	Destination string   // as for OpenDestination
+	Also        []string // further destinations, which get the same snapshots
 	Exclude     []string // patterns as in .gitignore, relative to Source
 	ExcludeFile string   // file with one such pattern a line; read at every backup
 	Databases   []string // GLOB[:PAGESIZE]: databases that do not begin with the SQLite magic
@@ -48,30 +51,54 @@ func (d *Device) prepare(ctx context.Context, s *Setup) (blob.Store, []archive.F
 	c, err := d.Config()
 	switch {
 	case err == nil:
-		return nil, nil, fmt.Errorf("%w: %s to %s", ErrEnabled, c.Source, c.Destination)
+		return nil, nil, fmt.Errorf("%w: %s to %s", ErrEnabled, c.Source, c.destinations())
 	case !errors.Is(err, ErrNotEnabled):
 		return nil, nil, err
 	}
-	store, err := d.o.OpenDestination(ctx, s.Destination, true)
+	stores, err := d.make(ctx, s.destinations())
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Pending && c.Destination == s.Destination {
+	if c.Pending && c.Destinations[0] == s.Destination {
 		if err := d.finishEnable(ctx, c); err != nil {
 			return nil, nil, err
 		}
 	}
-	found, err := archive.Find(ctx, store)
-	if err == nil && len(found) > 0 && !s.Beside {
-		err = fmt.Errorf("%w: %s", archive.ErrExists, store)
+	var found []archive.Found
+	for _, store := range stores {
+		there, err := archive.Find(ctx, store)
+		if err == nil && len(there) > 0 && !s.Beside {
+			err = fmt.Errorf("%w: %s", archive.ErrExists, store)
+		}
+		found = append(found, there...)
+		if err != nil {
+			return nil, found, err
+		}
 	}
-	return store, found, err
+	return stores[0], found, nil
 }
+
+// make opens destinations, and makes what is missing.
+func (d *Device) make(ctx context.Context, destinations []string) (stores []blob.Store, err error) {
+	for _, text := range destinations {
+		store, err := d.o.OpenDestination(ctx, text, true)
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, store)
+	}
+	return stores, nil
+}
+
+func (s *Setup) destinations() []string { return append([]string{s.Destination}, s.Also...) }
+
+// destinations names them for people.
+func (c *Config) destinations() string { return strings.Join(c.Destinations, " and ") }
 
 // finishEnable completes an Enable that a crash interrupted. It returns ErrEnabled if the archive had been
 // made; nil if it had not, and then its key is gone too.
 func (d *Device) finishEnable(ctx context.Context, c Config) error {
-	a, err := d.openWith(ctx, c, keyName(c), false)
+	a, err := d.openWith(ctx, c, c.Destinations[0], keyName(c), false)
 	switch {
 	case errors.Is(err, ErrNoKey), errors.Is(err, archive.ErrNoArchive):
 		return d.o.Keys.Delete(keyName(c))
@@ -83,7 +110,7 @@ func (d *Device) finishEnable(ctx context.Context, c Config) error {
 	if err := d.saveConfig(c); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: it had been interrupted and is complete now (%s to %s)", ErrEnabled, c.Source, c.Destination)
+	return fmt.Errorf("%w: it had been interrupted and is complete now (%s to %s)", ErrEnabled, c.Source, c.destinations())
 }
 
 // Enable makes a new archive that key opens, and sets up this device to back up into it.
@@ -109,7 +136,7 @@ func (d *Device) Enable(ctx context.Context, s Setup, key Key) error {
 	if err := d.o.Keys.Save(keyName(c), key); err != nil {
 		return err
 	}
-	options, err := d.archiveOptions(c, false)
+	options, err := d.archiveOptions(c, s.Destination, false)
 	if err != nil {
 		return err
 	}
@@ -125,14 +152,14 @@ func (d *Device) Enable(ctx context.Context, s Setup, key Key) error {
 
 func (d *Device) config(s Setup) Config {
 	return Config{
-		Version:     configVersion,
-		Device:      format.NewID(),
-		Source:      s.Source,
-		Destination: s.Destination,
-		Exclude:     s.Exclude,
-		ExcludeFile: s.ExcludeFile,
-		Databases:   s.Databases,
-		Created:     d.now().UTC(),
+		Version:      configVersion,
+		Device:       format.NewID(),
+		Source:       s.Source,
+		Destinations: s.destinations(),
+		Exclude:      s.Exclude,
+		ExcludeFile:  s.ExcludeFile,
+		Databases:    s.Databases,
+		Created:      d.now().UTC(),
 	}
 }
 
@@ -153,12 +180,12 @@ func (d *Device) checkRules(s Setup) error {
 	return nil
 }
 
-// check makes the paths of a set-up absolute, and refuses what could not be backed up.
+// check makes the paths of a set-up absolute and its destination canonical, and refuses what could not be backed up.
 func (d *Device) check(s *Setup) (err error) {
 	if s.Source, err = filepath.Abs(s.Source); err != nil {
 		return fmt.Errorf("%w: %v", ErrSource, err)
 	}
-	if s.Destination, err = canonicalDestination(s.Destination); err != nil {
+	if err := d.canonical(s); err != nil {
 		return err
 	}
 	if s.ExcludeFile != "" {
@@ -172,10 +199,28 @@ func (d *Device) check(s *Setup) (err error) {
 	if err := d.checkRules(*s); err != nil {
 		return err
 	}
-	for _, own := range []string{s.Destination, d.dir} {
+	for _, own := range d.ownFolders(s.destinations()) {
 		if rel, ok := below(own, s.Source); ok && rel == "." {
 			return fmt.Errorf("%w: %s is Coffer's own folder", ErrSource, s.Source)
 		}
 	}
+	return nil
+}
+
+// canonical makes the texts of a set-up's destinations canonical.
+func (d *Device) canonical(s *Setup) (err error) {
+	if s.Destination, err = d.o.CanonicalDestination(s.Destination); err != nil {
+		return err
+	}
+	also := make([]string, len(s.Also))
+	for i, text := range s.Also {
+		if also[i], err = d.o.CanonicalDestination(text); err != nil {
+			return err
+		}
+		if also[i] == s.Destination || slices.Contains(also[:i], also[i]) {
+			return fmt.Errorf("%w: %s is named twice", ErrDestination, also[i])
+		}
+	}
+	s.Also = also
 	return nil
 }

@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"runtime"
+
+	"github.com/coffer-backup/coffer/internal/durable"
 )
 
 // A device's state is a few small files. Each is replaced as a whole, so that a
@@ -50,76 +49,24 @@ func (d *Device) writeJSON(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(d.dir, name), append(data, '\n'))
-}
-
-// replaceFile makes path hold data, 0600 and durable. Its folder must exist.
-func replaceFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return durable.Replace(filepath.Join(d.dir, name), append(data, '\n'))
 }
 
 // removeLeftovers removes what killed processes left of files that they were about to replace. The caller holds the
-// device's lock; head.json has one of its own.
+// device's lock; head.json and runs.json have ones of their own.
 func (d *Device) removeLeftovers() error {
-	unlock, err := d.lockHead()
-	if err != nil {
-		return err
+	for _, lock := range []func() (func(), error){d.lockHead, d.lockHistory} {
+		unlock, err := lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	entries, err := os.ReadDir(d.dir)
 	for _, e := range entries {
-		if leftover.MatchString(e.Name()) && e.Type().IsRegular() {
-			err = errors.Join(err, removeFile(filepath.Join(d.dir, e.Name())))
+		if durable.Leftover.MatchString(e.Name()) && e.Type().IsRegular() {
+			err = errors.Join(err, durable.Remove(filepath.Join(d.dir, e.Name())))
 		}
 	}
 	return err
-}
-
-// leftover are the names that replaceFile gives.
-var leftover = regexp.MustCompile(`^\..+\.tmp-[0-9]+$`)
-
-// removeFile removes path durably; it may be absent.
-func removeFile(path string) error {
-	if err := os.Remove(path); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes renames and removals in a folder durable. Windows cannot flush a folder, and does not need it.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -43,6 +43,7 @@ type Options struct {
 	Seen       Head             // the newest head this device has seen; an older one is refused with ErrRolledBack
 	AllowOlder bool             // open all the same, and pass over damaged heads
 	OnHead     func(Head) error // called with each newer head that was read or committed, to be remembered durably
+	Newest     Head             // the newest head seen at any destination of the archive: what is committed is of a later generation
 }
 
 // An Archive is one open archive. It is not safe for concurrent use; several processes and devices may have the same
@@ -52,14 +53,21 @@ type Archive struct {
 	id       ID
 	keyring  *format.Keyring
 	wrapped  []byte // the keyring object that was opened
+	older    bool   // there are keyrings of earlier keys beside it
+	borrowed bool   // the keyring is another Archive's, see At
 	o        Options
 	replaced error // if set, the archive may be read, not written
 
 	head    *format.Head
-	tips    []headName // of head; several if it is merged from a fork
-	passed  []headName // heads that none of the tips follows, and that were passed over: damaged or disowned
-	newest  []headName // all of the newest generation when head was read: a change of them is somebody else's commit
-	catalog *catalog   // of head; loaded when first needed
+	tips    []headName      // of head; several if it is merged from a fork
+	passed  []headName      // heads that none of the tips follows, and that were passed over: damaged or disowned
+	newest  []headName      // all of the newest generation when head was read: a change of them is somebody else's commit
+	gappy   bool            // see gap
+	below   []format.Digest // what the next head follows beside the tips, see setBelow
+	joining []headName      // heads of another destination that the next head follows, see Join
+	others  []blob.Store    // destinations with copies of the archive, see Fallback
+	via     *Archive        // the same archive at another destination, see At
+	catalog *catalog        // of head; loaded when first needed
 
 	disowned []headName // this Archive's own heads that came too late
 	noticing sync.Mutex
@@ -147,7 +155,7 @@ func Find(ctx context.Context, store blob.Store) ([]Found, error) {
 
 // Create begins an archive under a new id with a new key. It refuses an id that is in use, with ErrExists.
 func Create(ctx context.Context, store blob.Store, id ID, key Key, o Options) (*Archive, error) {
-	for _, err := range store.List(ctx, id.String()+"/") {
+	for _, err := range guard(store).List(ctx, id.String()+"/") {
 		if err != nil {
 			return nil, fmt.Errorf("look for an archive: %w", err)
 		}
@@ -213,7 +221,7 @@ func archiveIDs(ctx context.Context, store blob.Store) ([]ID, error) {
 func Delete(ctx context.Context, store blob.Store, id ID) error {
 	for _, dir := range []string{dirHeads, dirSnapshots, dirIndexes, dirPacks, dirLocks, dirKeys, ""} {
 		var names []string
-		for info, err := range store.List(ctx, id.String()+"/"+dir) {
+		for info, err := range guard(store).List(ctx, id.String()+"/"+dir) {
 			if err != nil {
 				return fmt.Errorf("delete archive: %w", err)
 			}
@@ -230,4 +238,8 @@ func Delete(ctx context.Context, store blob.Store, id ID) error {
 }
 
 // Close wipes the keys. The archive is unusable afterwards.
-func (a *Archive) Close() { a.keyring.Wipe() }
+func (a *Archive) Close() {
+	if !a.borrowed {
+		a.keyring.Wipe()
+	}
+}

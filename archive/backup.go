@@ -74,6 +74,9 @@ type run struct {
 	hasher     *format.Hasher
 	tmp        string
 	release    func() // of the lock, once it is held
+	store      *backupStore
+	listed     time.Time // when the archive was
+	locked     bool      // there were locks then
 	databases  map[string]*job
 	companions []*job          // copied with a database; in the snapshot even if they are gone when the walk comes
 	left       map[string]bool // paths that a database's copy stands for: its -wal, -shm and -journal
@@ -135,7 +138,14 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err := r.prepareDirs(); err != nil {
 		return err
 	}
-	c, err := r.a.backupCatalog(ctx)
+	present, locks, err := r.a.listAll(ctx)
+	if err != nil {
+		return err
+	}
+	r.listed, r.locked = r.a.now(), locks > 0
+	r.store = newBackupStore(r.a, r.c.StateDir, r.c.ReadAll, present)
+	r.a.store = r.store // until close
+	c, err := r.a.backupCatalog(ctx, packsOf(present))
 	if err != nil {
 		return err
 	}
@@ -175,6 +185,9 @@ func (r *run) close() {
 	if r.tmp != "" {
 		os.RemoveAll(r.tmp)
 	}
+	if r.store != nil {
+		r.a.store = r.store.Store
+	}
 }
 
 func (r *run) cachePath() string { return filepath.Join(r.c.StateDir, "cache", "files") }
@@ -194,7 +207,7 @@ func (r *run) problem(path string, kind ProblemKind, detail string) {
 // run does the work of a backup, first to last.
 func (r *run) run(ctx context.Context) (*BackupReport, error) {
 	r.p = r.a.newPacker(ctx, r.a.catalog)
-	r.p.beforeFirst = r.takeLock
+	r.p.beforeFirst, r.p.progress = r.takeLock, r.c.Progress
 	g, ctx := errgroup.WithContext(r.p.ctx)
 	work, ordered := make(chan *job), make(chan *job, jobsAhead)
 	for range workers() {
@@ -223,11 +236,14 @@ func (r *run) run(ctx context.Context) (*BackupReport, error) {
 	report := &BackupReport{Files: int64(l.files), SourceBytes: int64(l.bytes)}
 	if r.unchanged(l) {
 		report.Unchanged = true
-		r.a.dropOwnLocks(r.p.ctx)
+		if r.locked {
+			r.a.dropOwnLocks(r.p.ctx)
+		}
 		report.Snapshot = snapshotID(r.a.head.Snapshots[len(r.a.head.Snapshots)-1].Name)
 	} else if err := r.commit(l, report); err != nil {
 		return nil, err
 	}
+	r.store.tidy()
 	if err := l.cache.commit(); err != nil { // it is a hint only
 		r.a.notice("%v; the next backup takes longer", err)
 	}

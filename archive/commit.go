@@ -20,20 +20,18 @@ import (
 // backupCatalog is the catalog that a backup may refer to: packs that are there, with their size, and not marked for deletion;
 // and packs that an unfinished run has left, which are adopted. A pack that is damaged or missing counts as absent, so that
 // the backup stores its contents again as far as the source still has them.
-func (a *Archive) backupCatalog(ctx context.Context) (*catalog, error) {
+func (a *Archive) backupCatalog(ctx context.Context, present map[format.Digest]int64) (*catalog, error) {
 	marked := map[format.Digest]bool{}
 	for _, m := range a.head.Marks {
 		marked[m.Name] = marked[m.Name] || m.Type == format.TypePack
-	}
-	present, err := a.listPacks(ctx)
-	if err != nil {
-		return nil, err
 	}
 	lost := 0
 	c, err := a.loadCatalog(ctx, func(p *format.Pack) bool {
 		there := present[p.Name] == int64(p.Size)
 		if !there && !marked[p.Name] {
-			lost++
+			if there = a.healPack(ctx, p); !there {
+				lost++
+			}
 		}
 		return there && !marked[p.Name]
 	}, func(name format.Digest, err error) {
@@ -136,7 +134,8 @@ func (a *Archive) readPackIndex(ctx context.Context, name format.Digest, size in
 
 // takeLock is called once, before the first pack is stored: a backup that finds nothing to store leaves no trace.
 func (r *run) takeLock() (err error) {
-	r.release, err = r.a.lock(r.p.ctx, "backup")
+	look := r.locked || r.a.now().Sub(r.listed) > lockLook
+	r.release, err = r.a.lock(r.p.ctx, "backup", look)
 	return err
 }
 
@@ -161,6 +160,12 @@ func (r *run) commit(l *lister, report *BackupReport) error {
 		return err
 	}
 	report.Snapshot = snapshotID(name)
+	one, err := r.a.listOnce(ctx)
+	if err != nil {
+		return err
+	}
+	r.store.one.Store(&one)
+	defer r.store.one.Store(nil)
 	return r.a.commit(ctx, func(h *format.Head) error {
 		if r.a.now().Sub(began) > grace/2 {
 			return ErrConcurrent // what was stored since may have been marked and deleted

@@ -61,6 +61,11 @@ func (a *Archive) content(ctx context.Context, id format.ContentID) ([]byte, err
 // readPack fills p from a pack, or says how much of it there is and why there is no more.
 func (a *Archive) readPack(ctx context.Context, pack uint32, p []byte, offset int64) (int, error) {
 	n, err := a.store.ReadAt(ctx, a.packName(pack), p, offset)
+	for i := 0; n < len(p) && i < len(a.others); i++ { // what it reads there opens only as itself
+		if m, err := a.others[i].ReadAt(ctx, a.packName(pack), p, offset); err == nil && m == len(p) {
+			return m, nil
+		}
+	}
 	switch {
 	case n == len(p):
 		return n, nil

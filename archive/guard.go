@@ -6,12 +6,16 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/coffer-backup/coffer/blob"
 )
 
 // maxListed bounds how many objects a destination may list before it is called hostile. So many packs are 16 TiB.
-const maxListed = 1 << 20
+var maxListed = 1 << 20
+
+// maxListedSize is more than any object has, and so little that the sizes of all that may be listed can be added up.
+const maxListedSize = 1 << 40
 
 // A guarded destination is held to the contract of package blob in what the code behind relies on, so that a hostile or broken
 // one can neither make it run for ever nor out of bounds.
@@ -43,7 +47,10 @@ func (g guarded) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, e
 				yield(blob.Info{}, err)
 				return
 			}
-			info.SizeBytes = max(info.SizeBytes, 0)
+			if !strings.HasPrefix(info.Name, prefix) { // not asked for: another archive's, or no name at all
+				continue
+			}
+			info.SizeBytes = min(max(info.SizeBytes, 0), maxListedSize)
 			if !yield(info, nil) {
 				return
 			}

@@ -21,6 +21,9 @@ type Head struct {
 	Time       time.Time
 }
 
+// maxHeadsRead bounds how many heads are read to find the newest state: of headsKept generations, as many as may be joined.
+const maxHeadsRead = headsKept * format.MaxParents
+
 // listHeads returns the names of all heads, newest generation first.
 func (a *Archive) listHeads(ctx context.Context) ([]headName, error) {
 	prefix := a.name(dirHeads, "")
@@ -36,10 +39,8 @@ func (a *Archive) listHeads(ctx context.Context) ([]headName, error) {
 			return nil, fmt.Errorf("%w: the destination lists more than 100,000 heads", ErrDamaged)
 		}
 	}
-	slices.SortFunc(heads, func(x, y headName) int {
-		return cmp.Or(cmp.Compare(y.generation, x.generation), slices.Compare(x.digest[:], y.digest[:]))
-	})
-	return heads, nil
+	sortHeads(heads)
+	return slices.Compact(heads), nil // a destination may list one twice
 }
 
 func (a *Archive) readHead(ctx context.Context, n headName) (*format.Head, error) {
@@ -91,16 +92,28 @@ func (a *Archive) loadHead(ctx context.Context) error {
 		a.notice("%v; going on all the same", err)
 	}
 	a.tips, a.passed, a.newest, a.head = tips, passed, newest(names), merge(heads)
+	a.gappy = gap(names)
+	a.setBelow(names)
 	if len(tips) > 1 {
 		a.notice("the archive has a fork: %d states, the newest of generation %d, that do not know of each other, as if two devices had continued it; all their snapshots are shown, and the next backup joins them", len(tips), tips[0].generation)
 	}
 	return a.remember()
 }
 
+// setBelow finds what the next head names as parents beside the tip. While there is a gap among the newest heads, it repeats those of below the
+// gap: so the newest head alone shows that the names may lie.
+func (a *Archive) setBelow(names []headName) {
+	a.below = nil
+	if len(a.tips) == 1 && gap(names) {
+		a.below = skipping(names, a.tips[0], a.head)
+	}
+}
+
 // findTips returns the heads that no other head follows. In the ordinary case that is the one of the newest generation, and
-// it is the only one that is read. A damaged one that none follows is an error, because what it says is not known, or with
-// AllowOlder passed over.
+// it is the only one that is read: no two names are of one generation, and it names no parent of below a gap. A damaged
+// one that none follows is an error, because what it says is not known, or with AllowOlder passed over.
 func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed []headName, heads []*format.Head, err error) {
+	read := 0
 	forked := false
 	for i := 1; i < len(names); i++ {
 		forked = forked || names[i].generation == names[i-1].generation
@@ -113,6 +126,9 @@ func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed 
 		if slices.Contains(a.disowned, n) {
 			passed = append(passed, n)
 			continue
+		}
+		if read++; read > maxHeadsRead {
+			return nil, nil, nil, fmt.Errorf("%w: of the %d newest heads that the destination lists, too many cannot be read", ErrDamaged, maxHeadsRead)
 		}
 		h, epoch, err := a.readHeadEpoch(ctx, n)
 		if errors.Is(err, ErrDamaged) && (a.o.AllowOlder || followed[n.digest]) {
@@ -135,8 +151,32 @@ func (a *Archive) findTips(ctx context.Context, names []headName) (tips, passed 
 			return nil, nil, nil, err
 		}
 		tips, heads = append(tips, n), append(heads, h)
+		forked = forked || len(skipping(names, n, h)) > 0
 	}
 	return tips, passed, heads, nil
+}
+
+// gap reports whether a generation is missing among the newest ones that are kept. There is one below a head that was committed at a
+// destination that lagged, see Options.Newest.
+func gap(names []headName) bool {
+	have := map[uint64]bool{}
+	for _, n := range names {
+		if n.generation+headsKept > names[0].generation {
+			have[n.generation] = true
+		}
+	}
+	return len(names) > 0 && uint64(len(have)) < min(headsKept, names[0].generation)
+}
+
+// skipping returns the parents of a head that are there as heads of before the generation before its own: the head lies above a gap. Heads
+// of another destination, which it does not follow, may have filled that since.
+func skipping(names []headName, n headName, h *format.Head) (parents []format.Digest) {
+	for _, older := range names {
+		if older.generation+1 < n.generation && slices.Contains(h.Parents, older.digest) {
+			parents = append(parents, older.digest)
+		}
+	}
+	return parents
 }
 
 // checkSeen compares what the destination shows with what this device remembers. A destination can withhold and put back,
@@ -155,12 +195,41 @@ func (a *Archive) checkSeen(ctx context.Context, names, tips []headName) error {
 		return fmt.Errorf("%w: it shows generation %d, this device has seen generation %d of %s",
 			ErrRolledBack, generation, seen.Generation, seen.Time.Local().Format("2 January 2006 15:04"))
 	}
+	for _, tip := range tips {
+		if tip.digest == a.o.Newest.Digest {
+			return nil // nothing is newer; the heads between may not have been copied yet
+		}
+	}
+	names, err := a.withVia(ctx, names)
+	if err != nil {
+		return err
+	}
 	followed, err := a.reaches(ctx, names, tips, headName{seen.Generation, seen.Digest})
 	if err == nil && !followed {
 		err = fmt.Errorf("%w: generation %d, which it shows, does not follow the generation %d that this device has seen",
 			ErrRolledBack, generation, seen.Generation)
 	}
 	return err
+}
+
+// withVia adds the names of the heads at the destination that this one was opened through.
+func (a *Archive) withVia(ctx context.Context, names []headName) ([]headName, error) {
+	if a.via == nil {
+		return names, nil
+	}
+	more, err := a.via.listHeads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(names, more)
+	sortHeads(all)
+	return slices.Compact(all), nil
+}
+
+func sortHeads(heads []headName) {
+	slices.SortFunc(heads, func(x, y headName) int {
+		return cmp.Or(cmp.Compare(y.generation, x.generation), slices.Compare(x.digest[:], y.digest[:]))
+	})
 }
 
 // reaches reports whether a head is one of those given or followed by one, as far as the heads between can be read.
@@ -177,6 +246,9 @@ func (a *Archive) reaches(ctx context.Context, names, from []headName, head head
 			continue
 		}
 		h, err := a.readHead(ctx, n)
+		if errors.Is(err, ErrDamaged) && a.via != nil {
+			h, err = a.via.readHead(ctx, n)
+		}
 		if errors.Is(err, ErrDamaged) {
 			continue
 		}
@@ -259,14 +331,19 @@ func (a *Archive) commit(ctx context.Context, edit func(h *format.Head) error) e
 	default:
 		a.notice("another run committed at the same moment; nothing is lost, the next backup joins both")
 	}
-	for _, n := range names {
-		if n.generation+headsKept <= tip.generation { // too old to matter
+	a.cleanHeads(ctx, names, tip)
+	return a.remember()
+}
+
+// cleanHeads deletes heads that are too old to matter. Above a gap the newest ones stay all the same, for devices that have seen them.
+func (a *Archive) cleanHeads(ctx context.Context, names []headName, tip headName) {
+	for i, n := range names {
+		if i >= headsKept && n.generation+headsKept <= tip.generation {
 			if err := a.delete(ctx, a.name(dirHeads, n.String())); err != nil {
 				a.notice("an old head could not be removed: %v", err)
 			}
 		}
 	}
-	return a.remember()
 }
 
 // putHead looks at the heads and stores the next one.
@@ -284,17 +361,24 @@ func (a *Archive) putHead(ctx context.Context, edit func(h *format.Head) error) 
 		}
 	}
 	// What was passed over is followed, too: it must not come back as a fork if it turns out to be readable.
-	follows := slices.Concat(a.tips, a.passed)
+	follows := slices.Concat(a.tips, a.passed, a.joining)
 	next := merge([]*format.Head{a.head})
 	next.Generation, next.Parents, next.Time = 1, nil, a.now()
+	if len(follows)+len(a.below) <= format.MaxParents {
+		next.Parents = slices.Clone(a.below)
+	}
 	for _, t := range follows {
 		next.Generation = max(next.Generation, t.generation+1)
 		next.Parents = append(next.Parents, t.digest)
+	}
+	if next.Generation <= a.o.Newest.Generation { // other destinations are ahead: it must not look older than what they have, nor like it
+		next.Generation = a.o.Newest.Generation + 1
 	}
 	if err := a.checkHeads(); err != nil || len(follows) > format.MaxParents || next.Generation > maxGeneration {
 		return tip, cmp.Or(err, fmt.Errorf("%w: heads that cannot be read are in the way; run repair first", ErrDamaged))
 	}
 	slices.SortFunc(next.Parents, func(x, y format.Digest) int { return slices.Compare(x[:], y[:]) })
+	next.Parents = slices.Compact(next.Parents)
 	if err := edit(next); err != nil {
 		return tip, err
 	}
@@ -308,6 +392,7 @@ func (a *Archive) putHead(ctx context.Context, edit func(h *format.Head) error) 
 		return tip, err
 	}
 	a.head, a.tips, a.passed, a.newest = next, []headName{tip}, nil, []headName{tip}
+	a.setBelow(append([]headName{tip}, names...))
 	return tip, nil
 }
 

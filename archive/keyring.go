@@ -35,7 +35,7 @@ func (a *Archive) openKeyring(ctx context.Context, key Key) error {
 			} else {
 				a.replaced = broken // nil, or the newest keyring is damaged: reading is safe, writing under an old epoch is not
 			}
-			a.keyring = kr
+			a.keyring, a.older = kr, epochs[len(epochs)-1] < epoch
 			return nil
 		case errors.Is(err, ErrWrongKey):
 			wrong = err

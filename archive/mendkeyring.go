@@ -71,19 +71,22 @@ func (r *repair) dropKeyrings(ctx context.Context) error {
 // object says itself whether it is whole, and a forged one does not open. It returns the names of the objects it wrote. To be
 // used when Open fails with ErrDamaged; Repair does the rest.
 func FetchKeyring(ctx context.Context, store, other blob.Store, id ID) (mended []string, err error) {
+	store, other = guard(store), guard(other)
 	a := &Archive{store: store, id: id}
 	epochs, err := a.listEpochs(ctx)
 	if err != nil {
 		return nil, err
 	}
+	looked := map[string]bool{} // what is listed twice is read once
 	for info, err := range other.List(ctx, id.String()+"/"+dirKeys) {
 		if err != nil {
 			return mended, fmt.Errorf("look for the keyring at the other destination: %w", err)
 		}
 		epoch, ok := parseKeyName(id, info.Name)
-		if !ok || len(epochs) > 0 && epoch < epochs[0] { // of an earlier key, which has been shut out here
+		if !ok || looked[info.Name] || len(epochs) > 0 && epoch < epochs[0] { // of an earlier key, which has been shut out here
 			continue
 		}
+		looked[info.Name] = true
 		good, err := readAll(ctx, other, info.Name, maxKeyring)
 		if err == nil {
 			err = format.CheckKeyring(id, good)

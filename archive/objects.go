@@ -18,7 +18,7 @@ import (
 // than that.
 func readAll(ctx context.Context, store blob.Store, name string, limit int) ([]byte, error) {
 	store = guard(store)
-	buf := make([]byte, min(limit, 64<<10)+1)
+	buf := make([]byte, min(limit, 512<<10)+1)
 	for n := 0; ; {
 		m, err := store.ReadAt(ctx, name, buf[n:], int64(n))
 		n += m
@@ -44,15 +44,19 @@ func (a *Archive) readObject(ctx context.Context, t format.Type, name string, di
 
 // readEpoch reads an object as readObject does, and says under which epoch's master key it is sealed.
 func (a *Archive) readEpoch(ctx context.Context, t format.Type, name string, digest format.Digest) (plain []byte, epoch uint32, err error) {
-	data, err := readAll(ctx, a.store, name, format.MaxObjectSize)
-	if errors.Is(err, blob.ErrNotFound) {
-		return nil, 0, fmt.Errorf("%w: object %s is missing", ErrDamaged, name)
-	}
-	if err != nil {
-		return nil, 0, &objectError{name, err}
-	}
-	if format.DigestOf(data) != digest {
-		return nil, 0, fmt.Errorf("%w: object %s does not have the contents it is named by", ErrDamaged, name)
+	o := object{name: name, digest: digest, limit: format.MaxObjectSize}
+	data, err := readNamed(ctx, a.store, o)
+	switch other, ok := []byte(nil), false; {
+	case err == nil:
+	case errors.Is(err, blob.ErrNotFound) || lost(err):
+		if other, ok = a.fromOthers(ctx, o); !ok && errors.Is(err, blob.ErrNotFound) {
+			return nil, 0, fmt.Errorf("%w: object %s is missing", ErrDamaged, name)
+		} else if !ok {
+			return nil, 0, err
+		}
+		data = other
+	default:
+		return nil, 0, err
 	}
 	if plain, err = a.keyring.Open(t, data); err == nil {
 		epoch, err = format.EpochOf(a.id, t, data)
@@ -113,4 +117,42 @@ func (a *Archive) list(ctx context.Context, dir string) iter.Seq2[listed, error]
 			}
 		}
 	}
+}
+
+// listAll lists, with their sizes, all objects that may be marked, and counts the locks. It is one listing of the whole archive: elsewhere than in a
+// folder, each of several would be a request of its own.
+func (a *Archive) listAll(ctx context.Context) (present map[format.Mark]int64, locks int, err error) {
+	present = map[format.Mark]int64{}
+	prefix := a.name("", "")
+	for info, err := range a.store.List(ctx, prefix) {
+		if err != nil {
+			return nil, 0, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		dir, rest, _ := strings.Cut(strings.TrimPrefix(info.Name, prefix), "/")
+		digest, ok := format.ParseDigest(rest)
+		if !ok {
+			continue
+		}
+		switch dir + "/" {
+		case dirPacks:
+			present[format.Mark{Type: format.TypePack, Name: digest}] = info.SizeBytes
+		case dirIndexes:
+			present[format.Mark{Type: format.TypeIndex, Name: digest}] = info.SizeBytes
+		case dirSnapshots:
+			present[format.Mark{Type: format.TypeSnapshot, Name: digest}] = info.SizeBytes
+		case dirLocks:
+			locks++
+		}
+	}
+	return present, locks, nil
+}
+
+func packsOf(present map[format.Mark]int64) map[format.Digest]int64 {
+	packs := map[format.Digest]int64{}
+	for m, size := range present {
+		if m.Type == format.TypePack {
+			packs[m.Name] = size
+		}
+	}
+	return packs
 }

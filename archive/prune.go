@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/coffer-backup/coffer/archive/format"
 )
@@ -17,7 +20,12 @@ import (
 type PruneConfig struct {
 	KeepLast, KeepDaily, KeepWeekly, KeepMonthly, KeepYearly int
 	DryRun                                                   bool // only say what would be done
-	Progress                                                 *Progress
+
+	// Others are further destinations of the archive, in the same state. What only they have and nothing needs is marked, too, so
+	// that CatchUp may delete it there.
+	Others []*Archive
+
+	Progress *Progress
 }
 
 // grace is how long what was marked stays before it is deleted: longer than any backup that may still refer to it
@@ -89,7 +97,7 @@ func (a *Archive) prune(ctx context.Context, c PruneConfig, keep func([]format.S
 		return nil, err
 	}
 	if !c.DryRun {
-		release, err := a.lock(ctx, "prune")
+		release, err := a.lock(ctx, "prune", true)
 		if err != nil {
 			return nil, err
 		}
@@ -134,12 +142,16 @@ type pruning struct {
 	drop    map[format.Digest]bool // packs that the new indexes do not describe
 	repack  []want                 // live contents of packs to be dropped
 	present map[format.Mark]int64  // all objects there, with their sizes
+	beside  map[format.Mark]int64  // objects that only others have
 }
 
 // plan finds what is needed, and decides about each pack.
 func (p *pruning) plan(ctx context.Context) (err error) {
 	a := p.a
-	if p.present, err = p.listAll(ctx); err != nil {
+	if p.present, _, err = a.listAll(ctx); err != nil {
+		return err
+	}
+	if err := p.listOthers(ctx); err != nil {
 		return err
 	}
 	if err := p.readIndexes(ctx); err != nil {
@@ -228,18 +240,27 @@ func (p *pruning) readIndexes(ctx context.Context) error {
 // clock that is wrong by more than the grace period is what the archive cannot be protected from.
 func (p *pruning) expired(m format.Mark) bool { return p.began.Sub(m.Since) > grace }
 
-// listAll lists all objects that may be marked.
-func (p *pruning) listAll(ctx context.Context) (map[format.Mark]int64, error) {
-	present := map[format.Mark]int64{}
-	for _, t := range []format.Type{format.TypePack, format.TypeIndex, format.TypeSnapshot} {
-		for o, err := range p.a.list(ctx, dirOf(t)) {
-			if err != nil {
-				return nil, err
+// listOthers lists what other destinations have beside. One that lags, or where somebody works, may have what he is about to refer to.
+func (p *pruning) listOthers(ctx context.Context) error {
+	p.beside = map[format.Mark]int64{}
+	for _, other := range p.c.Others {
+		if !slices.Equal(other.tips, p.a.tips) {
+			continue
+		}
+		there, locks, err := other.listAll(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil || locks > 0 {
+			continue // a later run looks again
+		}
+		for m, size := range there {
+			if _, here := p.present[m]; !here {
+				p.beside[m] = size
 			}
-			present[format.Mark{Type: t, Name: o.digest}] = o.size
 		}
 	}
-	return present, nil
+	return nil
 }
 
 // marks returns the marks of the new head: all objects that are there and that it does not need, each with the time of the
@@ -262,7 +283,7 @@ func (p *pruning) marks(indexes []format.Digest, drop map[format.Digest]bool) []
 		}
 	}
 	var marks []format.Mark
-	for m := range p.present {
+	for _, m := range slices.Concat(slices.Collect(maps.Keys(p.present)), slices.Collect(maps.Keys(p.beside))) {
 		if needed[m] {
 			continue
 		}
@@ -353,13 +374,15 @@ func (p *pruning) delete(ctx context.Context) error {
 		return ErrConcurrent
 	}
 	p.c.Progress.begin("deleting", 0, p.report.DeletedObjects)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8) // a destination may be far away
 	for _, m := range p.a.head.Marks {
 		if p.expired(m) {
-			if err := p.a.delete(ctx, p.a.name(dirOf(m.Type), m.Name.String())); err != nil {
-				return err
-			}
-			p.c.Progress.add(0, 1)
+			g.Go(func() error {
+				defer p.c.Progress.add(0, 1)
+				return p.a.delete(ctx, p.a.name(dirOf(m.Type), m.Name.String()))
+			})
 		}
 	}
-	return nil
+	return g.Wait()
 }

@@ -101,7 +101,9 @@ func TestContentOfReplacedKey(t *testing.T) {
 	pack, data := forged.Finish()
 	must(t, w.store.Put(t.Context(), a.name(dirPacks, pack.Name.String()), data))
 
-	c, err := a.backupCatalog(t.Context())
+	present, err := a.listPacks(t.Context())
+	must(t, err)
+	c, err := a.backupCatalog(t.Context(), present)
 	must(t, err)
 	if _, adopted := c.numbers[pack.Name]; adopted {
 		t.Error("a backup adopts the pack")

@@ -40,6 +40,9 @@ func (a *Archive) Verify(ctx context.Context, c VerifyConfig) (*VerifyReport, er
 	return v.report, nil
 }
 
+// maxDamage bounds a report, which is kept in memory.
+const maxDamage = 100_000
+
 type verification struct {
 	a      *Archive
 	c      VerifyConfig
@@ -80,8 +83,10 @@ func (v *verification) look(object string, size int64, err error) error {
 	v.mu.Unlock()
 	switch {
 	case err == nil:
-	case v.isDamage(err):
+	case v.isDamage(err) && len(v.report.Damage) < maxDamage:
 		v.damage(object, err)
+	case v.isDamage(err):
+		return fmt.Errorf("%w: %d objects and more; the last: %w", ErrDamaged, maxDamage, err)
 	default:
 		return err
 	}

@@ -38,6 +38,8 @@ var failures = []struct {
 // of its own, exe with args, which must call [ChildMain]. Its errors are those
 // of Copy. Cancelling ctx kills the child; neither dst nor anything else is
 // left of it.
+//
+// If exe does not come to ChildMain and copies databases itself, its copies fail: else each process would begin another, without end.
 func Child(exe string, args ...string) func(ctx context.Context, src, dst string) error {
 	return func(ctx context.Context, src, dst string) error {
 		if strings.Contains(src+dst, "\x00") {
@@ -60,7 +62,13 @@ func Child(exe string, args ...string) func(ctx context.Context, src, dst string
 	}
 }
 
+// childVariable is set in the environment of children.
+const childVariable = "COFFER_COPIES_A_DATABASE"
+
 func runChild(ctx context.Context, request, exe string, args ...string) error {
+	if os.Getenv(childVariable) != "" {
+		return errors.New("this process was begun to copy a database and must call sqlitecopy.ChildMain before anything else")
+	}
 	stdin, feed, err := os.Pipe()
 	if err != nil {
 		return err
@@ -69,6 +77,7 @@ func runChild(ctx context.Context, request, exe string, args ...string) error {
 	defer feed.Close()
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Stdin = stdin
+	cmd.Env = append(cmd.Environ(), childVariable+"=1")
 	// Paths can be longer than a pipe holds. If the child dies before it has
 	// read them, the write ends with the pipe; its death is what we report.
 	go io.WriteString(feed, request)

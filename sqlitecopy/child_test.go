@@ -56,6 +56,14 @@ func TestChildThatFails(t *testing.T) {
 	}
 }
 
+// TestChildThatBeginsChildren: a program that forgets ChildMain must not fill the machine with itself.
+func TestChildThatBeginsChildren(t *testing.T) {
+	err := Child(self(t), "begin-another")(t.Context(), "chat.db", newDst(t))
+	if err == nil || !strings.Contains(err.Error(), "must call sqlitecopy.ChildMain") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	for _, request := range []string{"", "a", "a\x00b\x00", "a\x00b", "\x00\x00", "a\x00b\x00rest", "\xff\n\x00\x00"} {
 		f.Add([]byte(request))

@@ -4,6 +4,7 @@ package sqlitecopy
 
 import (
 	"bufio"
+	"context"
 	"database/sql"
 	"fmt"
 	"io"
@@ -25,7 +26,11 @@ func TestMain(m *testing.M) {
 		"churn":      runChurn,
 		"crash":      func([]string) int { fmt.Fprint(os.Stderr, "boom"); return 3 },
 		"babble":     func([]string) int { fmt.Print("hello"); return 0 },
-		"deny":       func([]string) int { fmt.Print(done + "\x00"); return 1 },
+		"begin-another": func([]string) int {
+			fmt.Fprint(os.Stderr, Child(os.Args[0], "deny")(context.Background(), "chat.db", filepath.Join(os.TempDir(), "never")))
+			return 1
+		},
+		"deny": func([]string) int { fmt.Print(done + "\x00"); return 1 },
 	}
 	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
 		os.Exit(roles[os.Args[1]](os.Args[2:]))

@@ -56,19 +56,19 @@ func (b *bench) farLoads(ctx context.Context, f *fleet) error {
 	if err != nil {
 		return err
 	}
-	defer p.stop()
+	defer p.Stop()
 	for _, ms := range b.delays {
 		if ms == 0 {
 			continue
 		}
-		if err := p.set(ctx, f.size, ms); err != nil {
+		if err := f.setDelay(ctx, p, ms); err != nil {
 			return err
 		}
 		if err := b.loads(ctx, f, ms); err != nil {
 			return err
 		}
 	}
-	return p.set(ctx, f.size, 0) // so that it stops soon
+	return f.setDelay(ctx, p, 0) // so that it stops soon
 }
 
 func (b *bench) loads(ctx context.Context, f *fleet, delayMs int) error {

@@ -31,8 +31,8 @@ func testCancelledBefore(f *fixture) {
 // testCancelledMiddle cancels a Put where the driver looks at its context the
 // first time, the second time, and so on, until it no longer looks.
 func testCancelledMiddle(f *fixture) {
-	for look := range 64 {
-		name, data := fmt.Sprintf("x%d", look), content(byte(look), 2<<20)
+	for look := range f.of(64, 12) {
+		name, data := fmt.Sprintf("x%d", look), content(byte(look), f.of(2<<20, 128<<10))
 		ctx := newCountdown(f.ctx, look)
 		err := f.store.Put(ctx, f.name(name), data)
 		if err != nil {
@@ -50,6 +50,45 @@ func testCancelledMiddle(f *fixture) {
 			f.Fatalf("look %d: %d of %d bytes, %v", look, len(got), len(data), readErr)
 		}
 		if ctx.Err() == nil {
+			return
+		}
+	}
+}
+
+// testCancelledReading cancels listings and reads like that. What is cut short must not look like all that there is.
+func testCancelledReading(f *fixture) {
+	const objects = 12
+	data := content(1, 300_000)
+	for i := range objects {
+		f.put(fmt.Sprintf("d%d/x%d", i%3, i), nil)
+	}
+	f.put("x", data)
+	for look := range f.of(48, 12) {
+		ctx := newCountdown(f.ctx, look)
+		seen, err := 0, error(nil)
+		for _, err = range f.store.List(ctx, f.name("d")) {
+			if err == nil {
+				seen++
+			}
+		}
+		if err == nil && seen != objects {
+			f.Fatalf("look %d: List ends without an error after %d of %d objects", look, seen, objects)
+		}
+		if err != nil {
+			f.wantErr("List", err, context.Canceled)
+		}
+		listed := ctx.Err() == nil
+
+		ctx = newCountdown(f.ctx, look)
+		p := make([]byte, len(data))
+		n, err := f.store.ReadAt(ctx, f.name("x"), p, 0)
+		switch {
+		case err != nil:
+			f.wantErr("ReadAt", err, context.Canceled)
+		case n != len(p) || string(p) != string(data):
+			f.Fatalf("look %d: ReadAt gives %d of %d bytes, without an error", look, n, len(p))
+		}
+		if listed && ctx.Err() == nil {
 			return
 		}
 	}

@@ -95,7 +95,7 @@ func testListStops(f *fixture) {
 // testListBesideDeletes deletes every second object when a listing has begun: the
 // others must all be listed, once.
 func testListBesideDeletes(f *fixture) {
-	const objects = 300
+	objects := f.of(300, 40)
 	name := func(i int) string { return fmt.Sprintf("d%d/x%d", i%3, i) }
 	f.parallel(objects, func(i int) error { return f.store.Put(f.ctx, f.name(name(i)), []byte("x")) })
 
@@ -121,7 +121,7 @@ func testListBesideDeletes(f *fixture) {
 }
 
 func testMany(f *fixture) {
-	const objects = 2500
+	objects := f.of(2500, 100)
 	name := func(i int) string { return fmt.Sprintf("many/%02x/%d", i%7, i) }
 	f.parallel(objects, func(i int) error {
 		return f.store.Put(f.ctx, f.name(name(i)), make([]byte, i))

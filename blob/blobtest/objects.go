@@ -44,7 +44,7 @@ func testWriters(f *fixture) {
 	for i := range data {
 		data[i] = content(byte(i), sizeBytes)
 	}
-	for round := range 10 {
+	for round := range f.of(10, 2) {
 		name := fmt.Sprintf("race/%d", round)
 		var done atomic.Bool
 		var reader, puts sync.WaitGroup

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"io"
 	randv2 "math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,41 +34,70 @@ import (
 //		blobtest.Run(t, func(t *testing.T) blob.Store { return open(t) })
 //	}
 func Run(t *testing.T, open func(t *testing.T) blob.Store) {
-	for _, test := range []struct {
-		name string
-		run  func(*fixture)
-	}{
-		{"put is read back", testPut},
-		{"put does not replace", testPutIfAbsent},
-		{"one writer wins", testWriters},
-		{"put does not keep its data", testDataNotKept},
-		{"read ranges", testReadRanges},
-		{"delete", testDelete},
-		{"not found", testNotFound},
-		{"names", testNames},
-		{"object and folder of one name", testNameIsFolder},
-		{"cancelled before", testCancelledBefore},
-		{"cancelled in the middle", testCancelledMiddle},
-		{"list follows put and delete", testListFollows},
-		{"list by prefix", testListPrefix},
-		{"list stops when told", testListStops},
-		{"list beside deletes", testListBesideDeletes},
-		{"many objects", testMany},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, open(t))) })
+	for _, c := range checks {
+		t.Run(c.Name, func(t *testing.T) { c.run(newFixture(t, open(t), false)) })
 	}
+}
+
+// Check is one part of the contract, with what finds out whether a store keeps it.
+type Check struct {
+	Name string // what is checked, a few words
+	run  func(*fixture)
+}
+
+// Checks returns the whole suite, for those who have a destination and no go test.
+func Checks() []Check { return slices.Clone(checks) }
+
+var checks = []Check{
+	{"put is read back", testPut},
+	{"put does not replace", testPutIfAbsent},
+	{"one writer wins", testWriters},
+	{"put does not keep its data", testDataNotKept},
+	{"read ranges", testReadRanges},
+	{"delete", testDelete},
+	{"not found", testNotFound},
+	{"names", testNames},
+	{"object and folder of one name", testNameIsFolder},
+	{"cancelled before", testCancelledBefore},
+	{"cancelled in the middle", testCancelledMiddle},
+	{"reading cancelled in the middle", testCancelledReading},
+	{"list follows put and delete", testListFollows},
+	{"list by prefix", testListPrefix},
+	{"list stops when told", testListStops},
+	{"list beside deletes", testListBesideDeletes},
+	{"many objects", testMany},
+}
+
+// tester is what the suite needs of *testing.T.
+type tester interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+	Context() context.Context
 }
 
 // fixture is a store with helpers that end the test when the store fails.
 type fixture struct {
-	*testing.T
+	tester
 	store  blob.Store
 	ctx    context.Context
 	folder string
+	light  bool
 }
 
-func newFixture(t *testing.T, store blob.Store) *fixture {
-	f := &fixture{t, store, t.Context(), "blobtest-" + strings.ToLower(rand.Text())}
+// of is a number of objects, rounds or bytes: the suite's, or what people can wait and pay for.
+func (f *fixture) of(whole, light int) int {
+	if f.light {
+		return light
+	}
+	return whole
+}
+
+func newFixture(t tester, store blob.Store, light bool) *fixture {
+	f := &fixture{t, store, t.Context(), "blobtest-" + strings.ToLower(rand.Text()), light}
 	t.Cleanup(func() {
 		f.ctx = context.WithoutCancel(f.ctx)
 		names := f.list(f.folder)

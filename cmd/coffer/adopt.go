@@ -12,7 +12,7 @@ import (
 
 // adopt goes on with an archive that is there, with its key or the password that brings it back.
 func (c *initCmd) adopt(a *app, d *coffer.Device, setup coffer.Setup) error {
-	a.from = c.To
+	a.from = c.To[0]
 	id, err := parseArchiveID(c.Archive)
 	if err != nil {
 		return err

@@ -5,11 +5,13 @@ package main
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/archive/format"
+	"github.com/coffer-backup/coffer/destination"
 )
 
 // advice is the next step, as a command wherever there is one.
@@ -28,9 +30,23 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Compare the digits with your written copy or the recovery kit, and run the same command again. Nothing was written, and no attempt is counted."
 	case coffer.CauseNoKey:
 		return "Give this device the key again: " + a.adoptCommand()
+	case coffer.CauseKeysLocked:
+		return a.unlockAdvice()
 	case coffer.CauseUnreachable:
+		if errors.Is(err, destination.ErrNoHelper) {
+			return "Install coffer-rclone, which comes with coffer, then run the same command again. Nothing is lost."
+		}
+		if isRemote(a.destinationText()) {
+			return "Is the network there, and the address right? Run the same command again later. Nothing is lost."
+		}
 		return "Connect or mount it, then run the same command again. Nothing is lost."
 	case coffer.CauseDenied:
+		if text := a.destinationText(); isRemote(text) {
+			if a.command != nil && strings.HasPrefix(a.command.Path(), "destination add") {
+				return "Compare the user or the id, and the secret, then run the same command again."
+			}
+			return "Log in again, if the password or key was changed, or the login has ended: coffer destination add " + shellQuote(text)
+		}
 		return "Check who may read and write there, then run the same command again."
 	case coffer.CauseDamaged:
 		return "See what is affected: coffer verify --read-all" + from + "\n" +
@@ -69,10 +85,37 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Is the disk of the chat store mounted? If it has moved: coffer init NEW_SOURCE --to DEST --adopt"
 	case coffer.CauseRules:
 		return "How patterns are written: coffer help excludes"
+	case coffer.CausePower, coffer.CauseNetwork:
+		return "It is tried again every hour. To back up now: coffer backup"
 	case coffer.CauseDestination:
-		return "Example: --to /media/disk/backup"
+		return "How destinations are written: coffer help destinations"
 	}
 	return a.vaultAdvice(cause, err)
+}
+
+// unlockAdvice is for secrets that lie in a keyring, where nobody is to unlock it.
+func (a *app) unlockAdvice() string {
+	home, add := "COFFER_HOME="+shellQuote(a.stateDir()), ""
+	if text := a.destinationText(); isRemote(text) {
+		add = " " + home + " coffer destination add " + shellQuote(text) + ", then"
+	}
+	return "Unlock it, or log in, and run the same command again. For runs where nobody is logged in:" + add + " " + home + " " + a.adoptCommand() + " keeps the secrets in files."
+}
+
+// destinationText is the destination that a command is about, if that is known.
+func (a *app) destinationText() string {
+	if a.place != "" {
+		return a.place
+	}
+	if a.from != "" {
+		return a.from
+	}
+	if d, err := a.device(); err == nil {
+		if config, err := d.Config(); err == nil {
+			return config.Destinations[0]
+		}
+	}
+	return ""
 }
 
 // otherWays is what is left where the password cannot bring the key back.
@@ -151,17 +194,26 @@ func (a *app) adoptCommand() string { return a.initCommand("--adopt") }
 
 // initCommand is init with the set-up of this device, where there is one.
 func (a *app) initCommand(how string) string {
-	source, destination := "SOURCE", "DEST"
+	source, to := "SOURCE", "--to DEST"
 	if d, err := a.device(); err == nil {
 		if config, err := d.Config(); err == nil {
-			source, destination = shellQuote(config.Source), shellQuote(config.Destination)
+			source, to = shellQuote(config.Source), toFlags(config.Destinations)
 		}
 	}
-	return "coffer init " + source + " --to " + destination + " " + how
+	return "coffer init " + source + " " + to + " " + how
+}
+
+// toFlags names destinations as init takes them.
+func toFlags(destinations []string) string {
+	flags := make([]string, len(destinations))
+	for i, text := range destinations {
+		flags[i] = "--to " + shellQuote(text)
+	}
+	return strings.Join(flags, " ")
 }
 
 func (a *app) stateDir() string {
-	dir, err := coffer.DefaultStateDir()
+	dir, _, err := a.home()
 	if err != nil {
 		return "DIR"
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,11 @@ type archiveListCmd struct {
 }
 
 func (c *archiveListCmd) Run(a *app) error {
-	_, found, err := a.findArchives(c.From)
+	d, err := a.device()
+	if err != nil {
+		return err
+	}
+	texts, err := (&fromFlags{From: c.From}).destinations(d)
 	if err != nil {
 		return err
 	}
@@ -30,9 +35,35 @@ func (c *archiveListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	var failed error
+	for _, text := range texts {
+		from := c.From
+		if len(texts) > 1 {
+			from = text
+		}
+		if err := c.list(a, l, from, len(texts) > 1); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	if l.items == 0 && failed == nil {
+		a.remark("There is no archive at this destination.")
+	}
+	return l.end(failed)
+}
+
+func (c *archiveListCmd) list(a *app, l *listing, from string, several bool) error {
+	store, found, err := a.findArchives(from)
+	if err != nil && several {
+		return fmt.Errorf("%s: %w", from, err)
+	} else if err != nil {
+		return err
+	}
+	if several {
+		a.remark("At %s:", printable(from))
+	}
 	for _, f := range found {
 		line := fmt.Sprintf("%s  %s  %8s  %s", f.ID, clock(f.Modified), byteSize(f.SizeBytes), count(f.Objects, "object"))
-		item := map[string]any{"id": f.ID, "modified": f.Modified, "bytes": f.SizeBytes, "objects": f.Objects}
+		item := map[string]any{"destination": store.String(), "id": f.ID, "modified": f.Modified, "bytes": f.SizeBytes, "objects": f.Objects}
 		if f.Modified.IsZero() {
 			line = fmt.Sprintf("%s  %-19s  %8s  %s", f.ID, "nothing backed up", byteSize(f.SizeBytes), count(f.Objects, "object"))
 			item["modified"] = nil
@@ -41,10 +72,7 @@ func (c *archiveListCmd) Run(a *app) error {
 			return err
 		}
 	}
-	if l.items == 0 {
-		a.remark("There is no archive at this destination.")
-	}
-	return l.end(nil)
+	return nil
 }
 
 func (a *app) findArchives(from string) (blob.Store, []archive.Found, error) {
@@ -52,12 +80,12 @@ func (a *app) findArchives(from string) (blob.Store, []archive.Found, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	destination, err := (&fromFlags{From: from}).destination(d)
+	text, err := (&fromFlags{From: from}).destination(d)
 	if err != nil {
 		return nil, nil, err
 	}
 	a.from = from
-	store, err := coffer.OpenDestination(a.ctx, destination, false)
+	store, err := a.openDestination(text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,17 +126,23 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	remove := func() error {
-		if err := archive.Delete(a.ctx, store, target.ID); err != nil {
-			return err
+	stores := []blob.Store{store}
+	own := configErr == nil && config.Archive == target.ID && (c.From == "" || len(config.Destinations) == 1 && sameDestination(c.From, config.Destinations[0]))
+	warning := fmt.Sprintf("This deletes the archive %s at %s for ever: %s.", target.ID, printable(store.String()), byteSize(target.SizeBytes))
+	if own && len(config.Destinations) > 1 {
+		if stores, err = a.openAll(config.Destinations); err != nil {
+			return fmt.Errorf("nothing was deleted, because not all destinations can be reached; coffer destination remove takes one out: %w", err)
 		}
-		if folder, ok := store.(interface{ Tidy(name string) }); ok {
-			folder.Tidy(target.ID.String())
+		warning = fmt.Sprintf("This deletes the archive %s at %s for ever: %s at each.", target.ID, allOf(config.Destinations), byteSize(target.SizeBytes))
+	}
+	remove := func() error {
+		for _, store := range stores {
+			if err := deleteAt(a, store, target.ID); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
-	own := configErr == nil && config.Archive == target.ID && sameFolder(store.String(), config.Destination)
-	warning := fmt.Sprintf("This deletes the archive %s at %s for ever: %s.", target.ID, printable(store.String()), byteSize(target.SizeBytes))
 	if own {
 		warning += "\nThis device then forgets its set-up and its copy of the key. Copies of the archive elsewhere open only with the key that you wrote down."
 	}
@@ -120,8 +154,14 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 			return err
 		}
 		a.forgetAtVault(d)
-		err = d.Disable()
+		_, err = a.removeSchedule(d.Dir())
+		err = errors.Join(err, d.Disable())
 	} else {
+		if text, is := ownCopy(config, c.From, target.ID); is { // before, so that no backup misses what is gone
+			if err := d.RemoveDestination(text); err != nil {
+				return err
+			}
+		}
 		err = remove()
 	}
 	if err != nil {
@@ -134,6 +174,39 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 		fmt.Fprintf(a.out, "Deleted archive %s.\n", target.ID)
 	}
 	return nil
+}
+
+func deleteAt(a *app, store blob.Store, id coffer.ID) error {
+	if err := archive.Delete(a.ctx, store, id); err != nil {
+		return err
+	}
+	if folder, ok := store.(interface{ Tidy(name string) }); ok {
+		folder.Tidy(id.String())
+	}
+	return nil
+}
+
+func (a *app) openAll(texts []string) (stores []blob.Store, err error) {
+	for _, text := range texts {
+		store, err := a.openDestination(text)
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, store)
+	}
+	return stores, nil
+}
+
+// ownCopy says which of several destinations of this device's archive a text names.
+func ownCopy(config coffer.Config, text string, id coffer.ID) (own string, is bool) {
+	if config.Archive != id || len(config.Destinations) < 2 {
+		return "", false
+	}
+	i := slices.IndexFunc(config.Destinations, func(one string) bool { return sameDestination(text, one) })
+	if i < 0 {
+		return "", false
+	}
+	return config.Destinations[i], true
 }
 
 // forgetAtVault deletes the key of an archive that is gone. A vault that does not answer keeps a key that opens nothing.
@@ -157,8 +230,6 @@ func pick(found []archive.Found, id coffer.ID) (archive.Found, error) {
 	}
 	return found[i], nil
 }
-
-func sameFolder(a, b string) bool { return realPath(a) == realPath(b) }
 
 // inside reports whether path is a folder or lies in it.
 func inside(path, folder string) bool {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/alecthomas/kong"
+	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
 )
 
@@ -45,11 +46,11 @@ func (c *pruneCmd) Run(a *app) error {
 	if max(c.KeepLast, c.KeepDaily, c.KeepWeekly, c.KeepMonthly, c.KeepYearly) == 0 {
 		return usagef("say what to keep, such as --keep-daily 7 --keep-weekly 4 --keep-monthly 12")
 	}
-	return a.own("prune", fromFlags{olderFlag: c.olderFlag}, func(arch *archive.Archive) error {
+	return a.own("prune", fromFlags{olderFlag: c.olderFlag}, func(arch *archive.Archive, others *coffer.Others) error {
 		progress, stop := a.watch("prune")
 		r, err := arch.Prune(a.ctx, archive.PruneConfig{
 			KeepLast: int(c.KeepLast), KeepDaily: int(c.KeepDaily), KeepWeekly: int(c.KeepWeekly), KeepMonthly: int(c.KeepMonthly), KeepYearly: int(c.KeepYearly),
-			DryRun: c.DryRun, Progress: progress,
+			DryRun: c.DryRun, Others: others.Archives(), Progress: progress,
 		})
 		stop()
 		if err != nil {
@@ -69,7 +70,7 @@ func (forgetCmd) Help() string {
 }
 
 func (c *forgetCmd) Run(a *app) error {
-	return a.own("forget", fromFlags{olderFlag: c.olderFlag}, func(arch *archive.Archive) error {
+	return a.own("forget", fromFlags{olderFlag: c.olderFlag}, func(arch *archive.Archive, _ *coffer.Others) error {
 		var ids []archive.ID
 		for _, name := range c.Snapshots {
 			s, err := arch.Snapshot(a.ctx, name)

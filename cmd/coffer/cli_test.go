@@ -17,6 +17,8 @@ import (
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/archive/format"
 	"github.com/coffer-backup/coffer/blob"
+	"github.com/coffer-backup/coffer/destination"
+	"github.com/coffer-backup/coffer/internal/keystore"
 	"github.com/coffer-backup/coffer/recovery"
 )
 
@@ -37,6 +39,10 @@ func TestExitCodes(t *testing.T) {
 		{archive.ErrKeyReplaced, 3},
 		{format.ErrKeyDigits, 3},
 		{coffer.ErrNoKey, 3},
+		{coffer.ErrKeysLocked, 3},
+		{keystore.ErrKeyring, 3},
+		{destination.ErrNoCredentials, 4},
+		{destination.ErrNoHelper, 4},
 		{blob.ErrUnreachable, 4},
 		{blob.ErrDenied, 4},
 		{archive.ErrDamaged, 5},
@@ -80,8 +86,8 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%v (%s): no advice", test.err, cause)
 		}
 	}
-	if len(exitCodes) != codeReplaced+1 {
-		t.Errorf("%d codes are explained, the last is %d", len(exitCodes), codeReplaced)
+	if len(exitCodes) != codePartial+1 {
+		t.Errorf("%d codes are explained, the last is %d", len(exitCodes), codePartial)
 	}
 }
 
@@ -210,36 +216,6 @@ func TestCleanPath(t *testing.T) {
 	}
 }
 
-func TestMeter(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var m meter
-	for _, step := range []struct {
-		after time.Duration
-		r     reading
-		want  string
-	}{
-		{0, reading{}, "starting"},
-		{0, reading{phase: "listing", doneFiles: 1200}, "listing, 1,200 files"},
-		{0, reading{phase: "storing", totalBytes: 1_000_000_000}, "storing, 0%, 0 B of 1.00 GB"},
-		{time.Second, reading{phase: "storing", doneBytes: 100_000_000, totalBytes: 1_000_000_000}, "storing, 10%, 100 MB of 1.00 GB, 100 MB/s, 9 s left"},
-		// The rate is that of the last seconds, not of the whole phase.
-		{11 * time.Second, reading{phase: "storing", doneBytes: 600_000_000, totalBytes: 1_000_000_000}, "storing, 60%, 600 MB of 1.00 GB, 50.0 MB/s, 8 s left"},
-		// More than was announced, as when a file has grown.
-		{12 * time.Second, reading{phase: "storing", doneBytes: 1_100_000_000, totalBytes: 1_000_000_000}, "storing, 100%, 1.00 GB of 1.00 GB, 90.9 MB/s"},
-		// A new phase begins at nothing.
-		{13 * time.Second, reading{phase: "checking", doneFiles: 3, totalFiles: 10}, "checking, 3 of 10 files"},
-	} {
-		got := m.line(start.Add(step.after), step.r)
-		if step.after == 12*time.Second {
-			got, _, _ = strings.Cut(got, ", 9")
-			step.want, _, _ = strings.Cut(step.want, ", 9")
-		}
-		if got != step.want {
-			t.Errorf("after %v: %q, want %q", step.after, got, step.want)
-		}
-	}
-}
-
 func TestSuggestNamesRealWords(t *testing.T) {
 	model := testApp(t).parser.Model
 	for _, words := range [][]string{{""}, {"key", ""}, {"archive", ""}, {"demo", ""}, {"password", ""}, {"login", "--role", ""}} {
@@ -271,6 +247,48 @@ func TestMatcher(t *testing.T) {
 		}
 		if matches(test.path) != test.want {
 			t.Errorf("%q matches %q: %v", test.pattern, test.path, !test.want)
+		}
+	}
+}
+
+// Advice for a place in a cloud is not that for a disk.
+func TestAdviceForClouds(t *testing.T) {
+	t.Setenv("COFFER_HOME", t.TempDir())
+	for _, test := range []struct {
+		place, says string
+		err         error
+	}{
+		{"/media/disk", "mount it", blob.ErrUnreachable},
+		{"s3://chats", "network", blob.ErrUnreachable},
+		{"rclone:box:x", "Install coffer-rclone", destination.ErrNoHelper},
+		{"/media/disk", "who may read and write", blob.ErrDenied},
+		{"gdrive:", "coffer destination add gdrive:", blob.ErrDenied},
+		{"s3://chats?region=x", "coffer destination add 's3://chats?region=x'", destination.ErrNoCredentials},
+		{"gdrive:", "Make room there", blob.ErrFull},
+		{"gdrive:", "coffer destination add gdrive:, then", coffer.ErrKeysLocked},
+	} {
+		a := testApp(t)
+		a.place = test.place
+		if _, _, todo := a.judge(test.err); !strings.Contains(todo, test.says) {
+			t.Errorf("%s, %v: %q, want %q", test.place, test.err, todo, test.says)
+		}
+	}
+}
+
+func TestLoginWarning(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		ends time.Time
+		says string
+	}{
+		{time.Time{}, ""},
+		{now.Add(30 * 24 * time.Hour), ""},
+		{now.Add(24 * time.Hour), "ends on"},
+		{now.Add(-time.Hour), "ended on"},
+	} {
+		got := loginWarning(destination.Known{Destination: "gdrive:", LoginEnds: test.ends}, now)
+		if (got == "") != (test.says == "") || !strings.Contains(got, test.says) {
+			t.Errorf("%v: %q, want %q", test.ends.Sub(now), got, test.says)
 		}
 	}
 }

@@ -17,7 +17,7 @@ type disableCmd struct {
 }
 
 func (disableCmd) Help() string {
-	return "This device forgets its set-up and its copy of the key, and where a password is set, the vault deletes the key. The archive stays, and opens with the key that you wrote " +
+	return "This device forgets its set-up, its schedule and its copy of the key, and where a password is set, the vault deletes the key. The archive stays, and opens with the key that you wrote " +
 		"down. To delete it: coffer archive delete.\n\nWhere nothing is set up, --override deletes the account's key from the vault by the login alone, after the grace period."
 }
 
@@ -54,14 +54,17 @@ func (c *disableCmd) Run(a *app) error {
 			return fmt.Errorf("nothing was forgotten, because the vault has not deleted the key: %w", err)
 		}
 	}
+	if _, err := a.removeSchedule(d.Dir()); err != nil {
+		return fmt.Errorf("the schedule could not be removed, so this device keeps its set-up: %w", err)
+	}
 	if err := d.Disable(); err != nil {
 		return err
 	}
 	if a.cli.JSON {
-		return a.answer(map[string]any{"disabled": true, "archive": config.Archive, "destination": config.Destination, "kept_seconds": int64(kept.Seconds())})
+		return a.answer(map[string]any{"disabled": true, "archive": config.Archive, "destination": config.Destinations[0], "destinations": config.Destinations, "kept_seconds": int64(kept.Seconds())})
 	}
 	if !a.cli.Quiet {
-		fmt.Fprintf(a.out, "Done. The archive %s stays at %s.\n", config.Archive, printable(config.Destination))
+		fmt.Fprintf(a.out, "Done. The archive %s stays at %s.\n", config.Archive, allOf(config.Destinations))
 		c.sayKept(a, kept)
 		if isLoggedIn(d) {
 			fmt.Fprintln(a.out, "This device is still logged in to the vault: coffer logout")

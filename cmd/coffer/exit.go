@@ -9,7 +9,6 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/coffer-backup/coffer"
-	"github.com/coffer-backup/coffer/internal/keystore"
 )
 
 // The exit codes. They are promised to scripts: a number never changes its meaning.
@@ -41,6 +40,7 @@ const (
 	codeFleet          = 23
 	codeHasPassword    = 24
 	codeReplaced       = 25
+	codePartial        = 26
 )
 
 // exitCodes explains them, in order, for help and the reference.
@@ -48,7 +48,7 @@ var exitCodes = []string{
 	"done",
 	"failed for another reason; the message says which",
 	"the command line is wrong, or names a source (init), pattern or exclude file that cannot be used, or a question came up and there is no terminal to ask on",
-	"wrong key, or this device's copy of the key cannot be had",
+	"wrong key, or this device's copy of the key, or its credentials for a destination, cannot be had (a locked keyring)",
 	"the destination cannot be reached, or refuses access",
 	"the archive is damaged; what could be done was done",
 	"locked: another process or another device is at work",
@@ -58,7 +58,7 @@ var exitCodes = []string{
 	"files are in the way of a restore",
 	"the destination is older than this device has seen",
 	"the snapshot is written, but some files are not whole in it (changed while read, or unreadable)",
-	"status: the last backup is older than --max-age",
+	"status: the last backup is older than --max-age, or one that was scheduled is a day late",
 	"init: an archive or a set-up exists already",
 	"wrong password; the message says whether a guess was used, and how many are left",
 	"too early for the next guess; none was used",
@@ -71,11 +71,13 @@ var exitCodes = []string{
 	"the vault is not the one that this device trusts",
 	"the key is in the vault under a password, which would be lost",
 	"the password was set, and another device of the account has put another key in its place since",
+	"done, but not at every destination; the next backup catches up those that failed",
 }
 
 var causeCodes = map[coffer.Cause]int{
 	coffer.CauseWrongKey:    codeWrongKey,
 	coffer.CauseNoKey:       codeWrongKey,
+	coffer.CauseKeysLocked:  codeWrongKey,
 	coffer.CauseUnreachable: codeUnreachable,
 	coffer.CauseDenied:      codeUnreachable,
 	coffer.CauseDamaged:     codeDamaged,
@@ -154,9 +156,6 @@ func (a *app) judge(err error) (code int, cause coffer.Cause, todo string) {
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return codeUsage, "usage", "See: " + a.usageOf(err)
-	}
-	if errors.Is(err, keystore.ErrKeyring) {
-		return codeWrongKey, coffer.CauseNoKey, "Unlock it, or log in, and run the same command again. For runs where nobody is logged in: COFFER_HOME=" + shellQuote(a.stateDir()) + " " + a.adoptCommand() + " keeps the key in a file."
 	}
 	cause = coffer.CauseOf(err)
 	code, ok := causeCodes[cause]

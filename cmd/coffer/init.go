@@ -12,7 +12,7 @@ import (
 
 type initCmd struct {
 	Source       string   `arg:"" help:"Folder of the chat store."`
-	To           string   `required:"" placeholder:"DEST" help:"Destination: the path of a folder, which is made if it is not there."`
+	To           []string `required:"" sep:"none" placeholder:"DEST" help:"Destination: the path of a folder, or a cloud's text (coffer help destinations); made if it is not there. Repeatable: each gets all snapshots."`
 	Key          bool     `xor:"protection" help:"Protect the archive with a key of 64 digits, which you write down."`
 	Password     bool     `xor:"protection" help:"Protect it with a password: a vault keeps the key (coffer help password). Log in first."`
 	KeyFile      string   `placeholder:"FILE" help:"Also write the key to this new file (0600). With --adopt: read the key from it, - for standard input."`
@@ -37,6 +37,7 @@ func (initCmd) Help() string {
 		"coffer init ~/Chats --to /media/disk/backup --key",
 		"coffer init ~/Chats --to /media/disk/backup --password   after coffer login",
 		"coffer init ~/Chats --to /media/disk/backup --adopt      after a restore, on the new device",
+		"coffer init ~/Chats --to /media/disk/backup --to gdrive: --key   to both",
 		"coffer init ~/Chats --to DEST --key --yes --key-file KEY in a script",
 	)
 }
@@ -54,8 +55,9 @@ func (c *initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a.place = c.To[0]
 	setup := coffer.Setup{
-		Source: c.Source, Destination: c.To, Beside: c.Beside, AcceptOlder: c.AcceptOlder,
+		Source: c.Source, Destination: c.To[0], Also: c.To[1:], Beside: c.Beside, AcceptOlder: c.AcceptOlder,
 		Exclude: c.Exclude, ExcludeFile: c.ExcludeFile, Databases: c.Database,
 	}
 	do := c.enable
@@ -154,9 +156,9 @@ func (a *app) asksBack() bool { return a.interactive() && !a.cli.Yes && !a.cli.J
 
 // offer says what is at the destination, and what one may do with it; restoring comes first.
 func (c *initCmd) offer(a *app, found []archive.Found) error {
-	what := fmt.Sprintf("there is an archive already at %s", c.To)
+	what := fmt.Sprintf("there is an archive already at %s", allOf(c.To))
 	if len(found) > 1 {
-		what = fmt.Sprintf("there are %d archives already at %s", len(found), c.To)
+		what = fmt.Sprintf("there are %d archives already at %s", len(found), allOf(c.To))
 	}
 	for _, f := range found {
 		when := "nothing backed up yet"
@@ -165,10 +167,10 @@ func (c *initCmd) offer(a *app, found []archive.Found) error {
 		}
 		what += fmt.Sprintf("; %s: %s, %s", f.ID, when, byteSize(f.SizeBytes))
 	}
-	to, source := shellQuote(c.To), shellQuote(c.Source)
-	return outcome{codeExists, what, "To get the files back:          coffer restore --from " + to + " --to DIR\n" +
-		"  To go on with it on this device: coffer init " + source + " --to " + to + " --adopt\n" +
-		"  To make a new one beside it:     coffer init " + source + " --to " + to + c.protection() + " --beside"}
+	to, source := toFlags(c.To), shellQuote(c.Source)
+	return outcome{codeExists, what, "To get the files back:          coffer restore --from " + shellQuote(c.To[0]) + " --to DIR\n" +
+		"  To go on with it on this device: coffer init " + source + " " + to + " --adopt\n" +
+		"  To make a new one beside it:     coffer init " + source + " " + to + c.protection() + " --beside"}
 }
 
 func (c *initCmd) protection() string {
@@ -196,7 +198,7 @@ func (c *initCmd) report(a *app, d *coffer.Device, key coffer.Key) error {
 	if a.cli.JSON {
 		result := map[string]any{
 			"archive": config.Archive, "device": config.Device, "source": config.Source,
-			"destination": config.Destination, "key_at": where, "adopted": c.Adopt,
+			"destination": config.Destinations[0], "destinations": config.Destinations, "key_at": where, "adopted": c.Adopt,
 		}
 		if c.ShowKey && !c.Adopt {
 			result["key"] = key.Digits()
@@ -213,7 +215,7 @@ func (c *initCmd) report(a *app, d *coffer.Device, key coffer.Key) error {
 	if c.done != "" {
 		verb = c.done
 	}
-	fmt.Fprintf(a.out, "%s: %s to %s, archive %s.\n", verb, printable(config.Source), printable(config.Destination), config.Archive)
+	fmt.Fprintf(a.out, "%s: %s to %s, archive %s.\n", verb, printable(config.Source), allOf(config.Destinations), config.Archive)
 	fmt.Fprintf(a.out, "This device keeps its copy of the key in %s.\n", where)
 	if c.set != nil {
 		fmt.Fprintln(a.out, "The vault keeps another under the password, which brings it back on any device that logs in.")

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -134,12 +135,18 @@ func (c *keyKitCmd) Run(a *app) error {
 		return err
 	}
 	defer key.Wipe()
-	err = createSecret(c.File, func(w io.Writer) error {
-		return kit.Write(w, kit.Kit{
-			Digits: key.Digits(), Archive: config.Archive.String(), Destination: config.Destination, Source: config.Source,
-			Made: time.Now(), Restore: "coffer restore --from " + shellQuote(config.Destination) + " --to FOLDER",
-		})
-	})
+	from := config.Destinations[0]
+	if i := slices.IndexFunc(config.Destinations, isRemote); i >= 0 { // a folder of this device may be lost with it
+		from = config.Destinations[i]
+	}
+	page := kit.Kit{
+		Digits: key.Digits(), Archive: config.Archive.String(), Source: config.Source, Made: time.Now(),
+		Restore: "coffer restore --from " + shellQuote(from) + " --to FOLDER",
+	}
+	if page.Places, err = a.places(); err != nil {
+		return err
+	}
+	err = createSecret(c.File, func(w io.Writer) error { return kit.Write(w, page) })
 	if err != nil {
 		return err
 	}
@@ -150,6 +157,25 @@ func (c *keyKitCmd) Run(a *app) error {
 		fmt.Fprintf(a.out, "Wrote %s. Open it in a browser, print it, and delete it: it holds the key.\n", printable(c.File))
 	}
 	return nil
+}
+
+// places are this device's destinations, with how another device gets access to each.
+func (a *app) places() (all []kit.Place, err error) {
+	known, err := a.knownDestinations()
+	for _, k := range known {
+		if !k.Used {
+			continue
+		}
+		place := kit.Place{Destination: k.Destination, ClientID: k.ClientID}
+		if isRemote(k.Destination) {
+			place.SignIn = "coffer destination add " + shellQuote(k.Destination)
+		}
+		if k.ClientID != "" {
+			place.SignIn += " --client-id " + shellQuote(k.ClientID)
+		}
+		all = append(all, place)
+	}
+	return all, err
 }
 
 type keyChangeCmd struct {

@@ -98,32 +98,61 @@ func (f *fromFlags) open(a *app) (*archive.Archive, error) {
 	if f.From == "" && f.keyFlags == (keyFlags{}) && f.Archive == "" {
 		return opened(a)(f.try(a, func(older bool) (*archive.Archive, error) { return d.Open(a.ctx, older) }))
 	}
-	destination, err := f.destination(d)
+	destinations, err := f.destinations(d)
 	if err != nil {
 		return nil, err
 	}
-	a.from = destination
+	a.from = destinations[0]
 	if f.keyFlags == (keyFlags{}) {
-		if arch, err := f.openOwn(a, d, destination, id); arch != nil || err != nil {
+		if arch, err := f.openOwn(a, d, destinations[0], id); arch != nil || err != nil {
 			return opened(a)(arch, err)
 		}
 	}
 	var arch *archive.Archive
 	key, err := f.keyFlags.try(a, d, func(key coffer.Key) (err error) {
-		arch, err = f.try(a, func(older bool) (*archive.Archive, error) { return d.OpenAt(a.ctx, destination, id, key, older) })
+		arch, err = f.openFirst(a, destinations, func(text string, older bool) (*archive.Archive, error) {
+			return d.OpenAt(a.ctx, text, id, key, older)
+		})
 		return err
 	})
 	key.Wipe()
 	return opened(a)(arch, err)
 }
 
-// destination is the one that was named, or else this device's.
-func (f *fromFlags) destination(d *coffer.Device) (string, error) {
+// openFirst opens the archive at the first destination that has it.
+func (f *fromFlags) openFirst(a *app, destinations []string, open func(text string, older bool) (*archive.Archive, error)) (arch *archive.Archive, err error) {
+	var first error
+	for _, text := range destinations {
+		arch, err = f.try(a, func(older bool) (*archive.Archive, error) { return open(text, older) })
+		if err == nil {
+			if first != nil {
+				a.warn("%v; reading from %s", first, printable(text))
+			}
+			return arch, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// destinations are the one that was named, or else this device's.
+func (f *fromFlags) destinations(d *coffer.Device) ([]string, error) {
 	if f.From != "" {
-		return f.From, nil
+		return []string{f.From}, nil
 	}
 	config, err := d.Config()
-	return config.Destination, err
+	return config.Destinations, err
+}
+
+// destination is the one that was named, or else this device's, the first of several.
+func (f *fromFlags) destination(d *coffer.Device) (string, error) {
+	all, err := f.destinations(d)
+	if err != nil {
+		return "", err
+	}
+	return all[0], nil
 }
 
 // openOwn opens the archive with this device's copy of the key if it is the device's own. It returns nil and
@@ -168,7 +197,8 @@ func (a *app) ownArchive(id coffer.ID) bool {
 }
 
 // own opens this device's archive for a command that changes it, while nobody else on this device does.
-func (a *app) own(operation string, flags fromFlags, f func(*archive.Archive) error) error {
+// Its other destinations are then brought to the same state.
+func (a *app) own(operation string, flags fromFlags, f func(*archive.Archive, *coffer.Others) error) error {
 	d, err := a.device()
 	if err != nil {
 		return err
@@ -182,7 +212,15 @@ func (a *app) own(operation string, flags fromFlags, f func(*archive.Archive) er
 			return err
 		}
 		defer arch.Close()
-		err = f(arch)
+		others, err := d.Others(a.ctx, arch, nil)
+		if err != nil {
+			return err
+		}
+		defer others.Close()
+		err = f(arch, others)
+		if spread := others.Spread(a.ctx, true, nil); err == nil {
+			err = a.partial(spread)
+		}
 		if notice := d.TellVault(a.ctx, arch.Head()); notice != "" {
 			a.warn("%s", notice)
 		}

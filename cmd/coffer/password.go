@@ -64,38 +64,43 @@ func awaitChange(fd int, before term.State) {
 }
 
 func (a *app) readPasswordFile(path string) (string, error) {
+	return a.readSecretFile("password", path)
+}
+
+// readSecretFile reads the one line of a file; what says for errors which secret it is.
+func (a *app) readSecretFile(what, path string) (string, error) {
 	if path == "-" {
-		return passwordLine(a.lines, "standard input")
+		return secretLine(a.lines, what, "standard input")
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", usagef("password file: %w", err)
+		return "", usagef("%s file: %w", what, err)
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, maxPasswordLine)
-	line, err := passwordLine(r, path)
+	line, err := secretLine(r, what, path)
 	if err != nil {
 		return "", err
 	}
 	if _, err := r.ReadByte(); err == nil {
-		return "", usagef("password file %s: it has more than one line", path)
+		return "", usagef("%s file %s: it has more than one line", what, path)
 	}
 	return line, nil
 }
 
-// passwordLine reads one line of bounded length.
-func passwordLine(r *bufio.Reader, from string) (string, error) {
+// secretLine reads one line of bounded length.
+func secretLine(r *bufio.Reader, what, from string) (string, error) {
 	line, err := r.ReadSlice('\n')
 	defer clear(line)
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return "", usagef("%s: the line is too long for a password", from)
+		return "", usagef("%s: the line is too long for a %s", from, what)
 	case err != nil && !errors.Is(err, io.EOF):
 		return "", fmt.Errorf("%s: %w", from, err)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
 	if text == "" {
-		return "", usagef("%s: there is no password in it", from)
+		return "", usagef("%s: there is no %s in it", from, what)
 	}
 	return text, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coffer-backup/coffer/archive"
 	"github.com/coffer-backup/coffer/blob"
+	"github.com/coffer-backup/coffer/destination"
 )
 
 type restoreCmd struct {
@@ -82,12 +83,18 @@ func (c *restoreCmd) checkTarget(a *app) error {
 	if err != nil {
 		return err
 	}
-	destination, err := c.destination(d)
+	all, err := c.destinations(d)
 	if err != nil {
 		return err
 	}
-	if inside(c.To, destination) {
-		return usagef("%s lies inside of the destination %s, where only the archive may be; restore into another folder", c.To, destination)
+	for _, text := range all {
+		l, err := destination.Parse(text)
+		if err != nil {
+			return err
+		}
+		if folder, ok := l.(destination.Folder); ok && inside(c.To, folder.Path) {
+			return usagef("%s lies inside of the destination %s, where only the archive may be; restore into another folder", c.To, text)
+		}
 	}
 	return nil
 }

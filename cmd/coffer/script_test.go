@@ -19,6 +19,7 @@ import (
 
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/blob"
+	"github.com/coffer-backup/coffer/blob/gdrive/fakedrive"
 	"github.com/coffer-backup/coffer/internal/chatgen"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -28,11 +29,16 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == copyDatabase {
 		main()
 	}
-	testscript.Main(tests{m}, map[string]func(){"coffer": main})
+	testscript.Main(tests{m}, map[string]func(){"coffer": func() {
+		useFakeGoogle()
+		main()
+	}, "coffer-rclone": helperMain})
 }
 
 func TestScripts(t *testing.T) {
 	vaults := &vaults{running: map[string]*devVault{}}
+	places := newPlaces(t)
+	drives := &drives{running: map[*testscript.TestScript]*fakedrive.Server{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -49,22 +55,29 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exits,
-			"setenv":    setEnv,
-			"json":      jsonValue,
-			"store":     store,
-			"nextday":   nextDay,
-			"same":      same,
-			"respell":   respell,
-			"mistype":   mistype,
-			"flip":      flip,
-			"mode":      mode,
-			"oddnames":  oddNames,
-			"copydir":   copyDir,
-			"hold":      hold,
-			"otherbusy": otherBusy,
-			"vault":     vaults.command,
-			"killwhen":  killWhen,
+			"exits":      exits,
+			"setenv":     setEnv,
+			"json":       jsonValue,
+			"store":      store,
+			"nextday":    nextDay,
+			"same":       same,
+			"respell":    respell,
+			"mistype":    mistype,
+			"flip":       flip,
+			"mode":       mode,
+			"oddnames":   oddNames,
+			"copydir":    copyDir,
+			"hold":       hold,
+			"otherbusy":  otherBusy,
+			"vault":      vaults.command,
+			"killwhen":   killWhen,
+			"alone":      alone,
+			"s3server":   places.s3server,
+			"s3secret":   s3secret,
+			"davserver":  davserver,
+			"drive":      drives.command,
+			"signin":     drives.signIn,
+			"findsecret": findSecret,
 		},
 	})
 }

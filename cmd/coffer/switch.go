@@ -15,7 +15,7 @@ import (
 // isSetUp says whether the command names what this device backs up already, and nothing else that it could mean.
 func (c *initCmd) isSetUp(d *coffer.Device) bool {
 	config, err := d.Config()
-	return err == nil && samePath(c.Source, config.Source) && samePath(c.To, config.Destination) &&
+	return err == nil && samePath(c.Source, config.Source) && sameDestinations(c.To, config.Destinations) &&
 		!c.Beside && c.ExcludeFile == "" && len(c.Exclude)+len(c.Database) == 0
 }
 
@@ -31,7 +31,7 @@ func (c *initCmd) protect(a *app, d *coffer.Device, setup coffer.Setup) error {
 	if login, err := d.LoggedIn(); err == nil && login.HasPassword {
 		return c.toKey(a, d)
 	}
-	return fmt.Errorf("%w: %s to %s", coffer.ErrEnabled, setup.Source, setup.Destination)
+	return fmt.Errorf("%w: %s to %s", coffer.ErrEnabled, setup.Source, allOf(c.To))
 }
 
 // toPassword sets a password where there is none, or none any more.

@@ -118,7 +118,7 @@ func (c *repairCmd) Run(a *app) error {
 	var other blob.Store
 	if c.From != "" {
 		var err error
-		if other, err = coffer.OpenDestination(a.ctx, c.From, false); err != nil {
+		if other, err = a.openDestination(c.From); err != nil {
 			return err
 		}
 	}
@@ -136,7 +136,7 @@ func (c *repairCmd) Run(a *app) error {
 	}
 	flags := fromFlags{From: c.To, keyFlags: c.keyFlags, Archive: c.Archive, olderFlag: c.olderFlag, passDamaged: true, copyOf: other}
 	if c.To == "" {
-		return a.own("repair", flags, mend)
+		return a.own("repair", flags, func(arch *archive.Archive, _ *coffer.Others) error { return mend(arch) })
 	}
 	arch, err := flags.open(a)
 	if err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package keystore chooses where the command line keeps this device's copy of the
-// key: in the operating system's keyring, or where there is none in a 0600 file.
+// key, and the credentials of its destinations: in the operating system's keyring, or where there is none in 0600 files.
 //
 // It guarantees that a device stays with the place chosen when it was set up, so that a
 // keyring that is locked today is an error and not a lost key (unless COFFER_HOME asks for files). It trusts the keyring and whoever
@@ -13,43 +13,56 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/coffer-backup/coffer"
-	"github.com/zalando/go-keyring"
 )
 
-// service is the name under which a keyring lists our keys.
-const service = "coffer"
+// MaxSecretBytes bounds a secret: what the keyrings of all systems hold, written in base64.
+const MaxSecretBytes = 1900
 
-// timeout bounds the wait for a person to unlock the keyring.
-const timeout = time.Minute
+// ErrKeyring means that the keyring could not be used; what is asked for may be in it.
+var ErrKeyring = fmt.Errorf("%w: the operating system's keyring cannot be used", coffer.ErrKeysLocked)
 
-// ErrKeyring means that the keyring could not be used; the key may be in it.
-var ErrKeyring = errors.New("the operating system's keyring cannot be used")
+// Store keeps keys, and beside them other secrets, by names as coffer.KeyStore has them.
+type Store interface {
+	coffer.KeyStore
 
-// Existing returns where a device that is set up keeps its key: in a file if there is one. With filesOnly the
+	// SaveSecret keeps a secret of at most MaxSecretBytes in place of what was there, durably. It does not keep the slice.
+	SaveSecret(name string, secret []byte) error
+
+	// LoadSecret returns the secret kept under name, which the caller wipes; nil if there surely is none.
+	LoadSecret(name string) ([]byte, error)
+
+	// DeleteSecret removes the secret kept under name; there may be none.
+	DeleteSecret(name string) error
+
+	// WhereSecret says to people where the secret of that name is kept.
+	WhereSecret(name string) string
+}
+
+// Existing returns where a device that is set up keeps its secrets: in files if there is one. With filesOnly the
 // keyring is not looked into.
-func Existing(stateDir string, filesOnly bool) coffer.KeyStore {
+func Existing(stateDir string, filesOnly bool) Store {
 	if hasFiles(stateDir) || filesOnly {
-		return coffer.FileKeys(stateDir)
+		return files{coffer.FileKeys(stateDir)}
 	}
 	return ring{}
 }
 
-// New returns where a device that is about to be set up, or to log in, will keep its keys: in files if there is one already, else
+// New returns where a device that is about to get its first secret will keep it and all later ones: in files if there is one already, else
 // in the keyring if that works, else in files. With filesOnly the keyring is not tried.
-func New(stateDir string, filesOnly bool) coffer.KeyStore {
+func New(stateDir string, filesOnly bool) Store {
 	if hasFiles(stateDir) || filesOnly || probe() != nil {
-		return coffer.FileKeys(stateDir)
+		return files{coffer.FileKeys(stateDir)}
 	}
 	return ring{}
 }
 
-// hasFiles reports whether a key is kept in a file, the backup key or that of the login at a vault: one place is for all.
+// hasFiles reports whether a secret is kept in a file, whatever it is for: one place is for all.
 func hasFiles(stateDir string) bool {
-	files, _ := filepath.Glob(filepath.Join(stateDir, "*.key"))
-	return len(files) > 0
+	keys, _ := filepath.Glob(filepath.Join(stateDir, "*.key"))
+	secrets, _ := filepath.Glob(filepath.Join(stateDir, "*"+secretSuffix))
+	return len(keys)+len(secrets) > 0
 }
 
 // probe finds out whether the keyring keeps what it is given.
@@ -64,55 +77,4 @@ func probe() error {
 		err = ErrKeyring
 	}
 	return errors.Join(err, ring{}.Delete(name))
-}
-
-// ring is the operating system's keyring.
-type ring struct{}
-
-func (ring) Save(name string, key coffer.Key) error {
-	return call(func() error { return keyring.Set(service, name, key.Digits()) })
-}
-
-func (ring) Load(name string) (key coffer.Key, err error) {
-	err = call(func() error {
-		text, err := keyring.Get(service, name)
-		if err == nil {
-			key, err = coffer.ParseKey(text)
-		}
-		return err
-	})
-	if errors.Is(err, keyring.ErrNotFound) {
-		err = fmt.Errorf("%w (not in %s)", coffer.ErrNoKey, ring{}.Where(name))
-	}
-	return key, err
-}
-
-func (ring) Delete(name string) error {
-	err := call(func() error { return keyring.Delete(service, name) })
-	if errors.Is(err, keyring.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-func (ring) Where(name string) string {
-	return fmt.Sprintf("the operating system's keyring (service %q, name %q)", service, name)
-}
-
-// call runs one request to the keyring, which may wait for a person for as long as it likes.
-func call(request func() error) error {
-	if !running() {
-		return fmt.Errorf("%w: there is no session bus, as where nobody is logged in", ErrKeyring)
-	}
-	done := make(chan error, 1)
-	go func() { done <- request() }()
-	select {
-	case err := <-done:
-		if err == nil || errors.Is(err, keyring.ErrNotFound) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrKeyring, err)
-	case <-time.After(timeout):
-		return fmt.Errorf("%w: it has not answered for %v; is it waiting to be unlocked?", ErrKeyring, timeout)
-	}
 }

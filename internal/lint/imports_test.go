@@ -43,11 +43,12 @@ var rules = []rule{{
 	folder: ".",
 	against: "the app that embeds us links what we link: no SQLite beside its own (whose locks a " +
 		"second copy would drop), nothing of our command line",
-	ours:   []string{"archive", "blob", "internal/password", "recovery", "wire"},
+	ours:   []string{"archive", "blob", "internal/durable", "internal/password", "recovery", "wire"},
 	others: []string{"golang.org/x/sys", "golang.org/x/text"},
 	denyDeps: []string{
 		"modernc.org", "github.com/alecthomas/kong", "github.com/zalando/go-keyring", "github.com/vbauerster/mpb",
 		"golang.org/x/term", "rsc.io/qr", "testing", module + "/internal/chatgen",
+		"github.com/minio", "google.golang.org/api", "golang.org/x/oauth2",
 	},
 }, {
 	folder:  "archive",
@@ -76,6 +77,37 @@ var rules = []rule{{
 	ours:    []string{"blob"},
 	others:  []string{any},
 }, {
+	folder:  "destination",
+	against: "whoever reads over the user's shoulder: credentials pass here, and no key",
+	ours:    []string{".", "blob", "internal/durable"},
+	deny:    []string{"log"},
+}, {
+	folder:  "blob/s3",
+	against: "the S3 server, and whoever answers in its place; the bucket's keys are here",
+	ours:    []string{"blob"},
+	others:  []string{"github.com/minio/minio-go/v7"},
+	deny:    []string{"os", "log", "log/slog"},
+}, {
+	folder:  "blob/s3/s3test",
+	against: "nobody: it runs a server beside a test",
+	others:  []string{"github.com/minio/minio-go/v7"},
+}, {
+	folder:  "blob/helper",
+	against: "the process at the other end, on either side: bytes of a pipe, nothing secret, and no network of our own",
+	ours:    []string{"blob"},
+	others:  []string{"golang.org/x/crypto/cryptobyte", "golang.org/x/sync"},
+	deny:    []string{"crypto", "net"},
+}, {
+	folder:  "blob/gdrive",
+	against: "Google, who can answer anything; and whoever would have the user's token, which goes to two addresses and into no process",
+	ours:    []string{"blob"},
+	others:  []string{"google.golang.org/api", "golang.org/x/oauth2"},
+	deny:    []string{"os", "os/exec", "testing"},
+}, {
+	folder:  "blob/gdrive/fakedrive",
+	against: "code that is tested with it: a fake that shared a line with the driver would share its mistakes",
+	deny:    []string{"testing", "os/exec"},
+}, {
 	folder:  "sqlitecopy",
 	against: "a hostile database runs in SQLite's code, in a process of its own that never held K",
 	others:  []string{"modernc.org/sqlite", "golang.org/x/sys"},
@@ -83,8 +115,27 @@ var rules = []rule{{
 }, {
 	folder:  "internal/keystore",
 	against: "whoever else uses the device: it holds this device's copy of K",
-	ours:    []string{"."},
+	ours:    []string{".", "internal/durable"},
 	others:  []string{"github.com/zalando/go-keyring"},
+	deny:    []string{"net", "os/exec"},
+}, {
+	folder:  "internal/durable",
+	against: "a loss of power; what it writes may be secret, so it shows it to nobody",
+	deny:    []string{"net", "os/exec", "log"},
+}, {
+	folder:  "internal/schedule",
+	against: "the names of folders, which end up in texts that a system's scheduler runs; what it says depends on its arguments alone",
+	ours:    []string{"internal/durable"},
+	deny:    []string{"net", "os/exec", "text/template"},
+}, {
+	folder:  "internal/schedule/install",
+	against: "a system that may have another scheduler, or none; it holds no key and speaks to no network",
+	ours:    []string{"internal/durable", "internal/schedule"},
+	deny:    []string{"net"},
+}, {
+	folder:  "internal/schedule/condition",
+	against: "a kernel and services that may say nothing or nonsense; it only reads",
+	others:  []string{"github.com/godbus/dbus/v5"},
 	deny:    []string{"net", "os/exec"},
 }, {
 	folder:  "internal/kit",
@@ -212,6 +263,9 @@ var rules = []rule{{
 	folder:  "internal/proc",
 	against: "nothing: it reads figures of processes, for measurements",
 }, {
+	folder:  "internal/toxiproxy",
+	against: "nobody: it runs a proxy beside a benchmark",
+}, {
 	folder:  "internal/vectortest",
 	against: "what it compares: it sees texts, and no code that they test",
 }, {
@@ -222,9 +276,13 @@ var rules = []rule{{
 	against: "measures coffer as its users run it, from outside",
 	ours:    []string{"internal/chatgen"},
 }, {
+	folder:  "bench/destinations",
+	against: "nobody: it measures what an archive asks of a cloud, through the library",
+	ours:    []string{"archive", "blob", "sqlitecopy", "internal/chatgen", "internal/toxiproxy"},
+}, {
 	folder:  "bench/fleet",
 	against: "measures a fleet as its operators run it, from outside",
-	ours:    []string{"internal/proc", "internal/operator"},
+	ours:    []string{"internal/proc", "internal/operator", "internal/toxiproxy"},
 	others:  []string{"golang.org/x/sync"},
 }, {
 	folder:  "cmd",
@@ -235,6 +293,10 @@ var rules = []rule{{
 	folder:  "internal/lint",
 	against: "nobody: reads source",
 }}
+
+// elsewhere is what no package of this module may depend on, at any depth: it is linked by a module of its own, whose process
+// never holds K.
+var elsewhere = []string{"github.com/rclone"}
 
 type pkg struct {
 	ImportPath    string
@@ -254,6 +316,11 @@ func TestImports(t *testing.T) {
 	for _, system := range []struct{ goos, cgo string }{{"linux", "0"}, {"linux", "1"}, {"darwin", "0"}, {"windows", "0"}} {
 		for _, p := range list(t, system.goos, system.cgo) {
 			seen[p.folder()] = true
+			for _, path := range p.Deps {
+				if match(path, elsewhere) {
+					t.Errorf("%s (%s): must not depend on %s, which is for another process", p.ImportPath, system.goos, path)
+				}
+			}
 			r := ruleFor(p)
 			if r == nil {
 				t.Errorf("%s: no rule says what it may import; add one to the table", p.ImportPath)
