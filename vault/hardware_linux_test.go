@@ -7,6 +7,7 @@ package vault
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -49,6 +50,9 @@ func TestHardwareFails(t *testing.T) {
 					continue
 				}
 				t.Run(fault, func(t *testing.T) { w.endure(t, log, hurt[0], hurt[1]) })
+			}
+			if h.seal.Kind == seal.PKCS11 {
+				t.Run("a copy of the folder is opened", w.overtaken)
 			}
 			w.restart()
 			if r, err := w.client("alice").Recover(t.Context(), "correct horse battery", id); err != nil || r.K != k {
@@ -97,6 +101,34 @@ func (w *world) endure(t *testing.T, log *heard, hurt, mend func()) {
 	}
 	mend()
 	see("it has caught up", func(s *Status) bool { return works(s) && s.Epoch > failing.Epoch })
+}
+
+// overtaken: somebody opens a copy of the node's folder at its token. The node goes on with what it has, destroys nothing, and says so until it is started again.
+func (w *world) overtaken(t *testing.T) {
+	copied := filepath.Join(t.TempDir(), "seal")
+	if err := os.CopyFS(copied, os.DirFS(w.config.sealDir())); err != nil {
+		t.Fatal(err)
+	}
+	err := os.Chmod(copied, 0o700)
+	for _, name := range []string{"anchor", "lock"} {
+		err = errors.Join(err, os.Chmod(filepath.Join(copied, name), 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief, err := w.config.Seal.Open(t.Context(), copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	k := [32]byte{1}
+	w.register("mallory", "correct horse battery", &k)
+	eventually(t, "the node says that its keys were taken over", func() bool {
+		return strings.Contains(w.vault.Status().Sealer.Error, "has taken the token's keys over")
+	})
+	if left := w.guessesLeft("mallory"); left != 10 {
+		t.Errorf("%d guesses left", left)
+	}
 }
 
 // nothingInTheClear looks for what stands in the core's state beside every secret of an account.
