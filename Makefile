@@ -36,7 +36,7 @@ test: # the static checks, then every test
 	scripts/setup.sh test
 	scripts/lint.sh
 	go test $(TESTFLAGS) ./...
-	CGO_ENABLED=0 go test -C coffer-rclone -trimpath $(TESTFLAGS) ./... # as it is built, so that rclone is compiled once
+	CGO_ENABLED=0 go test -C coffer-rclone -trimpath -vet=all $(TESTFLAGS) ./... # as it is built, so that rclone is compiled once
 
 lint: # what needs no test to be run
 	scripts/lint.sh
@@ -56,7 +56,7 @@ cross: # builds and checks for the other platforms
 	done
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm go vet $(NARROW)
 
-vuln: # known vulnerabilities in what is linked
+vuln: build-rclone # known vulnerabilities in what is linked
 	scripts/vuln.sh
 
 fuzz: # each fuzz target for FUZZTIME

@@ -41,6 +41,8 @@ const (
 	CauseSource      Cause = "source"      // the chat store is not there
 	CauseRules       Cause = "rules"       // an exclude pattern, an exclude file or a database pattern cannot be used
 	CauseDestination Cause = "destination" // the text names no destination
+	CausePower       Cause = "power"       // skipped: the device runs on battery
+	CauseNetwork     Cause = "network"     // skipped: no Wi-Fi and no cable, or nobody can tell
 
 	CauseWrongPassword  Cause = "wrong-password"    // not the password
 	CauseTooEarly       Cause = "too-early"         // the vault does not allow the next guess yet

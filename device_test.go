@@ -202,6 +202,40 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// A run that was not begun is no failure and no backup, and one after the other for the same reason is one entry.
+func TestSkippedRuns(t *testing.T) {
+	w := newWorld(t)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := coffer.OpenDevice(w.state, coffer.Options{Clock: func() time.Time { now = now.Add(time.Minute); return now }})
+	if err := d.Enable(t.Context(), w.setup, coffer.NewKey()); err != nil {
+		t.Fatal(err)
+	}
+	backup(t, d, coffer.BackupOptions{})
+	before, err := d.History()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 60 {
+		if err := d.RecordSkipped(coffer.CausePower, "on battery"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Exclusive("backup", func() error { return d.RecordSkipped(coffer.CauseBusy, "at work") }); err != nil {
+		t.Fatal(err)
+	}
+	h, err := d.History()
+	if err != nil || len(h.Runs) != 3 || !h.LastGood.Equal(before.LastGood) {
+		t.Fatalf("history %+v, %v", h, err)
+	}
+	first, last := h.Runs[1], h.Runs[2]
+	if first.Outcome != coffer.OutcomeSkipped || first.Cause != coffer.CausePower || first.Finished.Sub(first.Started) != 59*time.Minute {
+		t.Errorf("skipped 60 times: %+v", first)
+	}
+	if last.Outcome != coffer.OutcomeSkipped || last.Cause != coffer.CauseBusy || last.Error != "at work" {
+		t.Errorf("skipped for another cause: %+v", last)
+	}
+}
+
 func TestBusy(t *testing.T) {
 	w, d, key := enabled(t)
 	err := d.Exclusive("prune", func() error {

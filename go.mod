@@ -15,6 +15,7 @@ require (
 	github.com/bytemare/opaque v0.18.0
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/emersion/go-webdav v0.6.0
+	github.com/godbus/dbus/v5 v5.2.2
 	github.com/google/go-tpm v0.9.8
 	github.com/klauspost/compress v1.20.3
 	github.com/miekg/pkcs11 v1.1.2
@@ -69,7 +70,6 @@ require (
 	github.com/getsentry/sentry-go v0.27.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
-	github.com/godbus/dbus/v5 v5.2.2 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang/snappy v0.0.5-0.20231225225746-43d5d4cd4e0e // indirect
 	github.com/google/pprof v0.0.0-20260906184651-6331bc6350fe // indirect

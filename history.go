@@ -26,6 +26,7 @@ const (
 	OutcomeProblems  Outcome = "problems"  // as ok or unchanged, but something in the snapshot is not whole
 	OutcomePartial   Outcome = "partial"   // as ok, unchanged or problems, but not all destinations have it
 	OutcomeFailed    Outcome = "failed"    // see Cause and Error
+	OutcomeSkipped   Outcome = "skipped"   // not begun, see Cause and Error; neither good nor a failure
 )
 
 // Run is one backup that was tried on this device.
@@ -77,15 +78,32 @@ func (d *Device) History() (History, error) {
 	return h, err
 }
 
-// record adds a run. A history that cannot be read is begun anew: it serves people, and safety does not rest on it.
+// RecordSkipped adds a run that was not begun, for a reason that will pass. The next one that is skipped for the same cause takes its place
+// and keeps its beginning: an hour on battery after the other must not push out what came before.
+func (d *Device) RecordSkipped(cause Cause, reason string) error {
+	now := d.now().UTC()
+	return d.record(Run{Started: now, Finished: now, Outcome: OutcomeSkipped, Cause: cause, Error: reason})
+}
+
+// record adds a run. A history that cannot be read is begun anew: it serves people, and safety does not rest on it. It has a lock
+// of its own, because a run is skipped while another process holds the device's.
 func (d *Device) record(r Run) error {
+	unlock, err := d.lockHistory()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	h, err := d.History()
 	if err != nil && !errors.Is(err, ErrState) {
 		return err
 	}
+	if n := len(h.Runs); n > 0 && r.Outcome == OutcomeSkipped && h.Runs[n-1].Outcome == OutcomeSkipped && h.Runs[n-1].Cause == r.Cause {
+		r.Started = h.Runs[n-1].Started
+		h.Runs = h.Runs[:n-1]
+	}
 	h.Runs = append(h.Runs, r)
 	h.Runs = h.Runs[max(0, len(h.Runs)-maxRuns):]
-	if r.Outcome != OutcomeFailed {
+	if r.Outcome != OutcomeFailed && r.Outcome != OutcomeSkipped {
 		h.LastGood = r.Finished
 	}
 	for _, at := range r.Destinations {
@@ -98,6 +116,9 @@ func (d *Device) record(r Run) error {
 	}
 	return d.writeJSON(historyFile, h)
 }
+
+// lockHistory waits for the lock of historyFile.
+func (d *Device) lockHistory() (unlock func(), err error) { return d.waitFor("runs.lock") }
 
 func run(started, finished time.Time, report *archive.BackupReport, at []DestinationRun, err error) Run {
 	r := Run{Started: started.UTC(), Finished: finished.UTC(), Destinations: at}

@@ -21,7 +21,7 @@ type KeyStore interface {
 	Save(name string, key Key) error
 
 	// Load returns the key kept under name, or an error that wraps ErrNoKey if
-	// there surely is none. Any other error, such as of a locked keyring, may pass.
+	// there surely is none. Any other error may pass; that of a locked keyring wraps ErrKeysLocked.
 	Load(name string) (Key, error)
 
 	// Delete removes the key kept under name; there may be none.

@@ -53,13 +53,15 @@ func (d *Device) writeJSON(name string, v any) error {
 }
 
 // removeLeftovers removes what killed processes left of files that they were about to replace. The caller holds the
-// device's lock; head.json has one of its own.
+// device's lock; head.json and runs.json have ones of their own.
 func (d *Device) removeLeftovers() error {
-	unlock, err := d.lockHead()
-	if err != nil {
-		return err
+	for _, lock := range []func() (func(), error){d.lockHead, d.lockHistory} {
+		unlock, err := lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	entries, err := os.ReadDir(d.dir)
 	for _, e := range entries {
 		if durable.Leftover.MatchString(e.Name()) && e.Type().IsRegular() {

@@ -74,8 +74,9 @@ type run struct {
 	hasher     *format.Hasher
 	tmp        string
 	release    func() // of the lock, once it is held
-	indexes    *indexCache
-	locked     bool // there were locks at the beginning
+	store      *backupStore
+	listed     time.Time // when the archive was
+	locked     bool      // there were locks then
 	databases  map[string]*job
 	companions []*job          // copied with a database; in the snapshot even if they are gone when the walk comes
 	left       map[string]bool // paths that a database's copy stands for: its -wal, -shm and -journal
@@ -141,9 +142,9 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.locked = locks > 0
-	r.indexes = newIndexCache(r.a, r.c.StateDir, r.c.ReadAll, present)
-	r.a.store = r.indexes // until close
+	r.listed, r.locked = r.a.now(), locks > 0
+	r.store = newBackupStore(r.a, r.c.StateDir, r.c.ReadAll, present)
+	r.a.store = r.store // until close
 	c, err := r.a.backupCatalog(ctx, packsOf(present))
 	if err != nil {
 		return err
@@ -184,8 +185,8 @@ func (r *run) close() {
 	if r.tmp != "" {
 		os.RemoveAll(r.tmp)
 	}
-	if r.indexes != nil {
-		r.a.store = r.indexes.Store
+	if r.store != nil {
+		r.a.store = r.store.Store
 	}
 }
 
@@ -206,7 +207,7 @@ func (r *run) problem(path string, kind ProblemKind, detail string) {
 // run does the work of a backup, first to last.
 func (r *run) run(ctx context.Context) (*BackupReport, error) {
 	r.p = r.a.newPacker(ctx, r.a.catalog)
-	r.p.beforeFirst = r.takeLock
+	r.p.beforeFirst, r.p.progress = r.takeLock, r.c.Progress
 	g, ctx := errgroup.WithContext(r.p.ctx)
 	work, ordered := make(chan *job), make(chan *job, jobsAhead)
 	for range workers() {
@@ -242,7 +243,7 @@ func (r *run) run(ctx context.Context) (*BackupReport, error) {
 	} else if err := r.commit(l, report); err != nil {
 		return nil, err
 	}
-	r.indexes.tidy()
+	r.store.tidy()
 	if err := l.cache.commit(); err != nil { // it is a hint only
 		r.a.notice("%v; the next backup takes longer", err)
 	}

@@ -134,7 +134,8 @@ func (a *Archive) readPackIndex(ctx context.Context, name format.Digest, size in
 
 // takeLock is called once, before the first pack is stored: a backup that finds nothing to store leaves no trace.
 func (r *run) takeLock() (err error) {
-	r.release, err = r.a.lock(r.p.ctx, "backup")
+	look := r.locked || r.a.now().Sub(r.listed) > lockLook
+	r.release, err = r.a.lock(r.p.ctx, "backup", look)
 	return err
 }
 
@@ -159,6 +160,12 @@ func (r *run) commit(l *lister, report *BackupReport) error {
 		return err
 	}
 	report.Snapshot = snapshotID(name)
+	one, err := r.a.listOnce(ctx)
+	if err != nil {
+		return err
+	}
+	r.store.one.Store(&one)
+	defer r.store.one.Store(nil)
 	return r.a.commit(ctx, func(h *format.Head) error {
 		if r.a.now().Sub(began) > grace/2 {
 			return ErrConcurrent // what was stored since may have been marked and deleted

@@ -61,6 +61,7 @@ func (r *run) storeCopy(ctx context.Context, j *job, f *os.File, t *tools) error
 	s.Sparse = false
 	n, err := r.storeSegments(ctx, j, f, s, t)
 	j.entry.Path, j.entry.Type, j.entry.Mode, j.entry.ModTime, j.entry.Size = j.item.Path, format.TypeFile, s.Mode, s.ModTime, n
+	r.c.Progress.add(0, 1)
 	j.item.Stat.Inode, j.item.Stat.ChangeTime = 0, s.ModTime // a copy is not the file itself: it is looked at again
 	return err
 }

@@ -18,6 +18,9 @@ import (
 const (
 	lockExpiry  = 30 * time.Minute
 	lockRenewal = 10 * time.Minute
+
+	// lockLook is how old a listing without locks may be that takes the place of a look at them.
+	lockLook = time.Minute
 )
 
 // LockInfo describes one lock at the destination.
@@ -31,11 +34,13 @@ type LockInfo struct {
 }
 
 // lock takes the archive for an operation. ErrLocked says who has it. The returned release must be called; it works even when
-// ctx is done.
-func (a *Archive) lock(ctx context.Context, operation string) (release func(), err error) {
-	locks, err := a.Locks(ctx)
-	if err != nil {
-		return nil, err
+// ctx is done. Without look the caller has just seen that there are no locks.
+func (a *Archive) lock(ctx context.Context, operation string, look bool) (release func(), err error) {
+	var locks []LockInfo
+	if look {
+		if locks, err = a.Locks(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, l := range locks {
 		age := a.now().Sub(l.Time)
@@ -81,7 +86,11 @@ func (a *Archive) lock(ctx context.Context, operation string) (release func(), e
 	return func() {
 		stop()
 		<-stopped
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		wait := time.Minute
+		if ctx.Err() != nil {
+			wait = 5 * time.Second // somebody has stopped it, and waits
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 		defer cancel()
 		_ = a.delete(ctx, name) // a lock that stays is taken over by the next run
 	}, nil

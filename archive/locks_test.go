@@ -108,7 +108,7 @@ func TestLockIsRenewed(t *testing.T) {
 	a := d.mustOpen()
 	synctest.Test(t, func(t *testing.T) {
 		a.o.Clock = time.Now // of the bubble
-		release, err := a.lock(t.Context(), "backup")
+		release, err := a.lock(t.Context(), "backup", true)
 		must(t, err)
 		lockAge := func() time.Duration {
 			locks, err := a.Locks(t.Context())
@@ -147,7 +147,7 @@ func TestReleaseAfterCancel(t *testing.T) {
 	w := newWorld(t)
 	a := w.device().mustOpen()
 	ctx, cancel := context.WithCancel(t.Context())
-	release, err := a.lock(ctx, "backup")
+	release, err := a.lock(ctx, "backup", true)
 	must(t, err)
 	cancel()
 	release()

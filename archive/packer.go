@@ -36,6 +36,9 @@ type packer struct {
 	stored  []format.Pack
 	uploads sync.WaitGroup
 
+	progress *Progress // gets the bytes of the source whose pack is stored; may be nil
+	waiting  map[*format.PackWriter]int64
+
 	known   map[format.ContentID]struct{} // contents taken by this run
 	catalog *catalog                      // contents that the archive has
 	used    []bool                        // packs of the catalog that the run refers to
@@ -45,7 +48,7 @@ type packer struct {
 }
 
 func (a *Archive) newPacker(ctx context.Context, c *catalog) *packer {
-	p := &packer{a: a, catalog: c, known: map[format.ContentID]struct{}{}, used: make([]bool, len(c.packs))}
+	p := &packer{a: a, catalog: c, known: map[format.ContentID]struct{}{}, waiting: map[*format.PackWriter]int64{}, used: make([]bool, len(c.packs))}
 	p.ctx, p.end = context.WithCancelCause(ctx)
 	p.changed.L = &p.mu
 	context.AfterFunc(p.ctx, func() {
@@ -86,6 +89,12 @@ func (p *packer) claim(id format.ContentID) bool {
 
 // add stores a claimed content. With an encoder it is compressed if that saves at least 1/32.
 func (p *packer) add(id format.ContentID, content []byte, enc *encoder) error {
+	return p.addCounted(id, content, enc, 0)
+}
+
+// addCounted is add for so many bytes of the source: the progress gets them once the pack is stored. What is only in a buffer may
+// wait there for minutes, where the way to the destination is slow, and is lost with the process.
+func (p *packer) addCounted(id format.ContentID, content []byte, enc *encoder, sourceBytes int64) error {
 	r := format.Record{ID: id, Size: uint32(len(content)), Stored: uint32(len(content))}
 	encoded := content
 	if enc != nil {
@@ -100,6 +109,7 @@ func (p *packer) add(id format.ContentID, content []byte, enc *encoder) error {
 	w.Append(r, encoded)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.waiting[w] += sourceBytes
 	p.idle = append(p.idle, w)
 	p.changed.Signal()
 	return nil
@@ -156,6 +166,8 @@ func (p *packer) buffer() []byte {
 // upload closes a pack and stores it in the background. p.mu is held.
 func (p *packer) upload(w *format.PackWriter) {
 	p.open--
+	sourceBytes := p.waiting[w]
+	delete(p.waiting, w)
 	p.uploads.Go(func() {
 		pack, data := w.Finish()
 		err := p.a.put(p.ctx, p.a.name(dirPacks, pack.Name.String()), data)
@@ -166,6 +178,7 @@ func (p *packer) upload(w *format.PackWriter) {
 		defer p.mu.Unlock()
 		if err == nil {
 			p.stored = append(p.stored, pack)
+			p.progress.add(sourceBytes, 0)
 		}
 		p.free = append(p.free, data)
 		p.changed.Broadcast()

@@ -97,7 +97,7 @@ func (a *Archive) prune(ctx context.Context, c PruneConfig, keep func([]format.S
 		return nil, err
 	}
 	if !c.DryRun {
-		release, err := a.lock(ctx, "prune")
+		release, err := a.lock(ctx, "prune", true)
 		if err != nil {
 			return nil, err
 		}

@@ -88,9 +88,10 @@ func (r *run) storeFile(ctx context.Context, j *job, t *tools) error {
 				j.item.Stat.ChangeTime = j.item.Stat.ModTime
 				r.problem(j.item.Path, ProblemChanged, "it changed while it was read, three times; the snapshot has it as it was read, possibly torn")
 			}
-			r.c.Progress.add(before.Size, 1)
+			r.c.Progress.add(0, 1)
 			return nil
 		}
+		r.c.Progress.add(-size, 0) // it is read again
 	}
 }
 
@@ -130,6 +131,7 @@ func (r *run) storeSegments(ctx context.Context, j *job, f *os.File, s source.St
 		}
 		want := min(s.Size-offset, format.SegmentSize)
 		if s.Sparse && source.IsHole(f, offset, want) {
+			r.c.Progress.add(want, 0)
 			ids = append(ids, format.Hole)
 			offset += want
 			continue
@@ -166,19 +168,22 @@ func (r *run) count(read int64) {
 	r.read += read
 }
 
-// storeSegment stores one segment. Media do not compress, so only a file with holes is tried: the rest of it is often zeros.
+// storeSegment stores one segment, and counts it once it is at the destination. Media do not compress, so only a file with holes is tried: the rest of it is often zeros.
 func (r *run) storeSegment(p []byte, sparse bool, t *tools) (format.ContentID, error) {
+	size := int64(len(p))
 	if isZero(p) {
+		r.c.Progress.add(size, 0)
 		return format.Hole, nil
 	}
 	id := t.hasher.Content(p)
 	if !r.p.claim(id) {
+		r.c.Progress.add(size, 0)
 		return id, nil
 	}
 	if sparse {
-		return id, r.p.add(id, p, t.encoder)
+		return id, r.p.addCounted(id, p, t.encoder, size)
 	}
-	return id, r.p.add(id, p, nil)
+	return id, r.p.addCounted(id, p, nil, size)
 }
 
 // storeIDs returns what an entry holds for these segments: themselves, or lists of them that it stores.

@@ -84,7 +84,7 @@ func classOf(err error) error {
 var (
 	fullWords        = []string{"quota exceeded", "quotaexceeded", "quota has been exceeded", "quotalimitreached", "insufficient storage", "insufficient_space", "no space left", "storage limit", "over quota"}
 	deniedWords      = []string{"access denied", "accessdenied", "permission denied", "unauthorized", "invalid_grant", "unable to authenticate", "signaturedoesnotmatch", "invalidaccesskeyid"}
-	unreachableWords = []string{"connection refused", "connection reset", "no such host", "network is unreachable", "couldn't connect", "connection lost", "i/o timeout", "ssh: handshake failed"}
+	unreachableWords = []string{"connection refused", "connection reset", "no such host", "network is unreachable", "couldn't connect", "connection lost", "i/o timeout"}
 )
 
 func containsAny(text string, words []string) bool {

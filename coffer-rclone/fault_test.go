@@ -41,6 +41,7 @@ func TestBuckets(t *testing.T) {
 type faulty struct {
 	rclone.Fs
 	put, move func() error
+	link      func(remote string) error // in the place of a hard link
 }
 
 func (f *faulty) Put(ctx context.Context, in io.Reader, src rclone.ObjectInfo, options ...rclone.OpenOption) (rclone.Object, error) {
@@ -61,6 +62,11 @@ func (f *faulty) Features() *rclone.Features {
 				err = f.move()
 			}
 			return stored, err
+		}
+	}
+	if f.link != nil {
+		features.Copy = func(_ context.Context, _ rclone.Object, remote string) (rclone.Object, error) {
+			return nil, f.link(remote)
 		}
 	}
 	return &features
@@ -270,4 +276,38 @@ func TestEncryptedConfiguration(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func TestLinks(t *testing.T) {
+	dir := t.TempDir()
+	s, f, _ := withFaults(t, dir)
+	s.way = link
+	for name, c := range map[string]struct {
+		link func(remote string) error
+		want error
+	}{
+		"none":        {func(string) error { return rclone.ErrorCantCopy }, nil},
+		"none-either": {func(string) error { return errors.New("sftp: Failure") }, nil},
+		"taken": {func(remote string) error {
+			write(t, filepath.Join(dir, remote), "other")
+			return errors.New("sftp: Failure")
+		}, blob.ErrExists},
+		"cut": {func() func(string) error {
+			cut := times(1, errMoment)
+			return func(string) error { return errors.Join(cut(), rclone.ErrorCantCopy) }
+		}(), nil},
+	} {
+		f.link = c.link
+		if err := s.Put(t.Context(), name, []byte("mine!")); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		want := "mine!"
+		if c.want != nil {
+			want = "other"
+		}
+		if got, err := blobtest.Read(t.Context(), s, name); err != nil || string(got) != want {
+			t.Errorf("%s: the object is %q, %v", name, got, err)
+		}
+	}
+	wantNoTemp(t, dir)
 }

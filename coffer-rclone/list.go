@@ -10,13 +10,14 @@ import (
 	"strings"
 
 	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/fserrors"
 	"github.com/rclone/rclone/fs/walk"
 
 	"github.com/coffer-backup/coffer/blob"
 )
 
 // List implements [blob.Store]. rclone reads a folder as a whole, so the memory that it takes grows with the largest folder.
-// It is not repeated: what was yielded cannot be taken back, and rclone itself repeats the requests in it.
+// It is tried again only until something has come: what was yielded cannot be taken back.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
 		err := ctx.Err()
@@ -42,13 +43,21 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(blob.Info, e
 	batches, ended := make(chan []blob.Info), make(chan error, 1)
 	go func() {
 		defer close(batches)
-		ended <- s.walk(listing, dir, func(entries fs.DirEntries) error {
-			select {
-			case batches <- infosOf(listing, entries, prefix): // rclone may use entries again
-				return nil
-			case <-listing.Done():
-				return listing.Err()
+		told := false
+		ended <- s.retry(listing, func() error {
+			err := s.walk(listing, dir, func(entries fs.DirEntries) error {
+				told = true
+				select {
+				case batches <- infosOf(listing, entries, prefix): // rclone may use entries again
+					return nil
+				case <-listing.Done():
+					return listing.Err()
+				}
+			})
+			if told && err != nil {
+				err = fserrors.NoRetryError(err)
 			}
+			return err
 		})
 	}()
 	defer func() {

@@ -14,8 +14,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-
-	"github.com/rclone/rclone/fs"
+	"runtime/debug"
 
 	"github.com/coffer-backup/coffer/blob/helper"
 )
@@ -31,7 +30,7 @@ func main() {
 	var err error
 	switch {
 	case len(args) == 1 && args[0] == "version":
-		fmt.Printf("coffer-rclone: rclone %s, helper's protocol %d\n", fs.Version, helper.Version)
+		fmt.Printf("coffer-rclone: rclone %s, helper's protocol %d\n", rcloneVersion(), helper.Version)
 	case len(args) == 2 && args[0] == "serve":
 		err = serve(args[1], create)
 	default:
@@ -42,6 +41,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, "coffer-rclone:", scrub(err.Error()))
 		os.Exit(1)
 	}
+}
+
+// rcloneVersion is that of the module: rclone's own idea is set where rclone itself is built.
+func rcloneVersion() string {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
+			if module.Path == "github.com/rclone/rclone" {
+				return module.Version
+			}
+		}
+	}
+	return "unknown"
 }
 
 func serve(remote string, create bool) error {

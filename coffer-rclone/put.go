@@ -34,7 +34,7 @@ const (
 // Put implements [blob.Store], as far as rclone can: none of its calls says "unless it is there". So the name is
 // looked for before, writers in this process wait for each other, and then, by the remote's way:
 //
-//   - link: the server makes a hard link, and refuses a taken name: the contract is kept.
+//   - link: the server makes a hard link, and refuses a taken name: the contract is kept. A server that cannot make links gets a move.
 //   - move, direct: of two machines that put one name in the same moment the later one may win. What is small, as are an archive's
 //     heads, is read back, so that a writer who was overtaken by then is told.
 func (s *Store) Put(ctx context.Context, name string, data []byte) error {
@@ -85,7 +85,7 @@ func (s *Store) publish(ctx context.Context, name string, data []byte) error {
 	}
 	if s.way == link {
 		err := s.link(ctx, temp, name)
-		if !errors.Is(err, fs.ErrorCantCopy) {
+		if !errors.Is(err, errNoLinks) {
 			s.discard(ctx, temp)
 			return err
 		}
@@ -98,16 +98,19 @@ func (s *Store) publish(ctx context.Context, name string, data []byte) error {
 	return s.readBack(ctx, stored, data)
 }
 
+// errNoLinks means that the server, or its file system, knows no hard links.
+var errNoLinks = errors.New("no hard links")
+
 // link fails if the name is taken, and then by an error that has no class in SFTP.
 func (s *Store) link(ctx context.Context, temp fs.Object, name string) error {
 	_, err := s.f.Features().Copy(ctx, temp, name)
-	if err == nil || errors.Is(err, fs.ErrorCantCopy) || fserrors.ShouldRetry(err) {
+	if err == nil || fserrors.ShouldRetry(err) || ctx.Err() != nil {
 		return err
 	}
 	if _, there := s.f.NewObject(ctx, name); there == nil {
 		return blob.ErrExists
 	}
-	return occupied(err)
+	return fmt.Errorf("%w (%w)", errNoLinks, err)
 }
 
 // upload makes an object of which all bytes have arrived.

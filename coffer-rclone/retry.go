@@ -14,11 +14,11 @@ import (
 	"github.com/coffer-backup/coffer/blob"
 )
 
-// rclone itself repeats a request up to ten times. What still fails then, and calls itself temporary, is worth a few more tries
-// with longer pauses; and an upload can only be repeated here, where its bytes are.
+// rclone itself repeats most requests up to ten times. What still fails then, and looks like the network's or the provider's moment, is
+// worth a few more tries with longer pauses; and an upload can only be repeated here, where its bytes are.
 const (
-	tries      = 5
-	firstPause = time.Second
+	tries      = 6
+	firstPause = time.Second / 4
 	longest    = 5 * time.Minute // that a provider may ask us to wait
 )
 
@@ -64,7 +64,7 @@ func temporary(err error) (time.Duration, bool) {
 	if at := fserrors.RetryAfterErrorTime(err); !at.IsZero() {
 		return time.Until(at), true
 	}
-	return 0, fserrors.IsRetryError(err) || fserrors.ShouldRetry(err)
+	return 0, classOf(err) == blob.ErrUnreachable
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -26,6 +26,19 @@ func contains(text, part string) bool { return strings.Contains(text, part) }
 // server is a real OpenSSH server of the test's own: its keys, its configuration, its port.
 type server struct {
 	dir, data, config string // config is rclone's, for the remote "test:"
+
+	mu      sync.Mutex
+	serving []*os.Process
+}
+
+// cut ends all connections, as a network does that is lost for a moment.
+func (s *server) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.serving {
+		_ = one.Kill()
+	}
+	s.serving = nil
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -120,7 +133,7 @@ func (s *server) listen(t *testing.T, config string) string {
 			if err != nil {
 				return
 			}
-			running.Go(func() { serveConn(t, conn.(*net.TCPConn), config) })
+			running.Go(func() { s.serveConn(t, conn.(*net.TCPConn), config) })
 		}
 	})
 	t.Cleanup(func() { // before it, the clients' cleanup has closed their connections
@@ -130,7 +143,7 @@ func (s *server) listen(t *testing.T, config string) string {
 	return listener.Addr().String()
 }
 
-func serveConn(t *testing.T, conn *net.TCPConn, config string) {
+func (s *server) serveConn(t *testing.T, conn *net.TCPConn, config string) {
 	socket, err := conn.File()
 	conn.Close()
 	if err != nil {
@@ -146,6 +159,9 @@ func serveConn(t *testing.T, conn *net.TCPConn, config string) {
 		t.Error(err)
 		return
 	}
+	s.mu.Lock()
+	s.serving = append(s.serving, one.Process)
+	s.mu.Unlock()
 	_ = one.Wait() // its status is the client's doing
 }
 
@@ -210,6 +226,35 @@ func TestSFTPWriters(t *testing.T) {
 		}
 		if won != 1 {
 			t.Errorf("%s: %d writers won", name, won)
+		}
+	}
+}
+
+func TestSFTPConnectionLost(t *testing.T) {
+	server := startServer(t)
+	s, err := openHelper(t, server.config, "test:"+server.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		name := fmt.Sprintf("d/%d", round)
+		server.cut()
+		if err := s.Put(t.Context(), name, []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+		server.cut()
+		if got, err := blobtest.Read(t.Context(), s, name); err != nil || string(got) != name {
+			t.Fatalf("%q, %v", got, err)
+		}
+		server.cut()
+		seen := 0
+		for _, err := range s.List(t.Context(), "d/") {
+			if seen++; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if seen != round+1 {
+			t.Errorf("%d of %d objects listed", seen, round+1)
 		}
 	}
 }

@@ -154,3 +154,13 @@ func TestFolderRemoved(t *testing.T) {
 		}
 	}
 }
+
+func TestVersion(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := run(t, self, "version"); !contains(out, "rclone v1.76.0,") || !contains(out, "protocol 1") {
+		t.Error(out)
+	}
+}

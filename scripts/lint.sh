@@ -20,5 +20,7 @@ while IFS= read -r mod; do
 done < <(find . -name go.mod -not -path '*/testdata/*')
 
 go vet ./...
-CGO_ENABLED=0 go vet -C coffer-rclone -trimpath ./... # as the Makefile builds it, so that rclone is compiled once
 go tool -modfile=tools/go.mod staticcheck ./...
+# With the settings of the Makefile, so that rclone is compiled once; go test -vet=all there does the rest.
+staticcheck=$(go tool -modfile=tools/go.mod -n staticcheck) # built above
+(cd coffer-rclone && CGO_ENABLED=0 GOFLAGS="$(go env GOFLAGS) -trimpath" "$staticcheck" ./...)

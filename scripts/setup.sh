@@ -14,9 +14,9 @@ fi
 
 PATH+=:/usr/sbin # where Debian keeps Apache and sshd
 
-case "${1:-}" in # commands, each of the name of its Debian package, but for softhsm2-util, apache2 and sshd
-test) needs="gcc spin swtpm softhsm2-util apache2 sshd" ;; # spin makes C, and gcc a checker of it
-race) needs="gcc spin swtpm softhsm2-util apache2" ;;
+case "${1:-}" in # commands that must be there
+test) needs="gcc spin swtpm softhsm2-util apache2 sshd dbus-daemon systemd-analyze" ;; # spin makes C, and gcc a checker of it
+race) needs="gcc spin swtpm softhsm2-util apache2 dbus-daemon systemd-analyze" ;;
 bench) needs="tar zstd restic" ;;
 *)
 	echo "usage: scripts/setup.sh test|race|bench" >&2
@@ -24,17 +24,24 @@ bench) needs="tar zstd restic" ;;
 	;;
 esac
 
+# package prints the Debian packages of a command. gcc by itself compiles nothing: the C library's headers are a package of their
+# own. systemd starts nothing by itself; openssh-server does where systemd runs.
+package() {
+	case $1 in
+	gcc) echo gcc libc6-dev ;;
+	softhsm2-util) echo softhsm2 ;;
+	apache2) echo apache2-bin ;;
+	sshd) echo openssh-server ;;
+	systemd-analyze) echo systemd ;;
+	*) echo "$1" ;;
+	esac
+}
+
 missing=""
 for need in $needs; do
-	command -v "$need" >/dev/null || missing+=" $need"
+	command -v "$need" >/dev/null || missing+=" $(package "$need")"
 done
 [[ -n $missing ]] || exit 0
-
-# gcc by itself compiles nothing: the C library's headers are a package of their own.
-[[ $missing != *gcc* ]] || missing+=" libc6-dev"
-missing=${missing/softhsm2-util/softhsm2}
-missing=${missing/apache2/apache2-bin}
-missing=${missing/sshd/openssh-server} # with systemd it also starts a server of the machine's own
 
 if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
 	export DEBIAN_FRONTEND=noninteractive

@@ -121,6 +121,11 @@ func CheckSize(secret, aad []byte) error {
 //
 // So after a start the caller destroys each of Keys that its stored state does
 // not name, and is where it would have been without the crash.
+//
+// Copies: the same keys may be open twice where no lock helps, as from copies of a driver's folder on two machines that reach one token. Then one sealer
+// at most is told that a key which both have seen is gone: at the other, Destroy and Keys fail, with an error that wraps ErrInUse or ErrTampered, because
+// another opening of the same keys came later, or destroyed first. Software's keys are in the folder itself, so each copy is a sealer of its own; that is why its
+// tier promises nothing.
 type Sealer interface {
 	// NewKey makes a key. When it returns nil the key is durable. A crash before
 	// that leaves the whole key, or none.

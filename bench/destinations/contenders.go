@@ -15,11 +15,10 @@ import (
 	"strconv"
 
 	"github.com/coffer-backup/coffer/archive/format"
-	"github.com/coffer-backup/coffer/blob/s3"
 )
 
 // place is the server, as contenders reach it.
-type place struct{ endpoint, accessKey, secretKey, bucket string }
+type place struct{ Endpoint, AccessKey, SecretKey, Bucket string }
 
 // A contender backs one folder up to a bucket of its own.
 type contender interface {
@@ -49,8 +48,7 @@ type coffer struct {
 
 func newCoffer(dir, store string, p place) *coffer {
 	return &coffer{dir: dir, order: order{
-		Place:  s3.Config{Bucket: p.bucket, Endpoint: p.endpoint, Insecure: true, AccessKey: p.accessKey, SecretKey: p.secretKey},
-		Source: store, State: filepath.Join(dir, "state"), Key: format.NewKey().Digits(), Archive: format.NewID(), Device: format.NewID(),
+		Place: p, Source: store, State: filepath.Join(dir, "state"), Key: format.NewKey().Digits(), Archive: format.NewID(), Device: format.NewID(),
 	}}
 }
 
@@ -91,9 +89,9 @@ func (r *restic) name() string { return "restic" }
 
 func (r *restic) do(ctx context.Context, cache string, args ...string) error {
 	return run1(ctx, r.store, []string{
-		"RESTIC_REPOSITORY=s3:http://" + r.place.endpoint + "/" + r.place.bucket, "RESTIC_PASSWORD=a password of the benchmark",
+		"RESTIC_REPOSITORY=s3:http://" + r.place.Endpoint + "/" + r.place.Bucket, "RESTIC_PASSWORD=a password of the benchmark",
 		"RESTIC_CACHE_DIR=" + filepath.Join(r.dir, cache),
-		"AWS_ACCESS_KEY_ID=" + r.place.accessKey, "AWS_SECRET_ACCESS_KEY=" + r.place.secretKey, "AWS_DEFAULT_REGION=us-east-1",
+		"AWS_ACCESS_KEY_ID=" + r.place.AccessKey, "AWS_SECRET_ACCESS_KEY=" + r.place.SecretKey, "AWS_DEFAULT_REGION=us-east-1",
 	}, append([]string{"restic", "--quiet"}, args...)...)
 }
 

@@ -43,10 +43,11 @@ func main() {
 }
 
 func run() error {
-	if len(os.Args) == 2 && os.Args[1] == copyCommand { // first, for such a child inherits the variable
+	if len(os.Args) == 2 && os.Args[1] == copyCommand { // first, for it is no order
 		os.Exit(sqlitecopy.ChildMain(os.Stdin, os.Stdout))
 	}
-	if order := os.Getenv(orderVariable); order != "" {
+	if order, ok := os.LookupEnv(orderVariable); ok {
+		os.Unsetenv(orderVariable) // it is not for this process's children
 		return serve(order)
 	}
 	var b bench

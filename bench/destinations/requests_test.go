@@ -47,7 +47,8 @@ func TestRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	counter := &count{}
-	o := newCoffer(t.TempDir(), store, place{server.Endpoint, server.AccessKey, server.SecretKey, "requests"}).order.through(counter)
+	o := newCoffer(t.TempDir(), store, place{server.Endpoint, server.AccessKey, server.SecretKey, "requests"}).order
+	o.transport = counter
 	o.Now = time.Now()
 	do := func(what, operation string) int64 {
 		t.Helper()

@@ -131,6 +131,26 @@ var brokenPromises = []struct {
 			return err
 		}}
 	}},
+	{"a cancelled list looks whole", "reading cancelled in the middle", func(m blob.Store) *broken {
+		return &broken{list: func(ctx context.Context, prefix string) iter.Seq2[blob.Info, error] {
+			return func(yield func(blob.Info, error) bool) {
+				for info, err := range m.List(ctx, prefix) {
+					if errors.Is(err, context.Canceled) || !yield(info, err) {
+						return
+					}
+				}
+			}
+		}}
+	}},
+	{"a cancelled read looks whole", "reading cancelled in the middle", func(m blob.Store) *broken {
+		return &broken{readAt: func(ctx context.Context, name string, p []byte, off int64) (int, error) {
+			n, err := m.ReadAt(ctx, name, p, off)
+			if ctx.Err() != nil && len(p) > 1 {
+				return n / 2, nil
+			}
+			return n, err
+		}}
+	}},
 	{"put is not cancelled", "cancelled before", func(m blob.Store) *broken {
 		return &broken{put: func(ctx context.Context, name string, data []byte) error {
 			return m.Put(context.WithoutCancel(ctx), name, data)

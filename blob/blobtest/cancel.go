@@ -55,6 +55,45 @@ func testCancelledMiddle(f *fixture) {
 	}
 }
 
+// testCancelledReading cancels listings and reads like that. What is cut short must not look like all that there is.
+func testCancelledReading(f *fixture) {
+	const objects = 12
+	data := content(1, 300_000)
+	for i := range objects {
+		f.put(fmt.Sprintf("d%d/x%d", i%3, i), nil)
+	}
+	f.put("x", data)
+	for look := range f.of(48, 12) {
+		ctx := newCountdown(f.ctx, look)
+		seen, err := 0, error(nil)
+		for _, err = range f.store.List(ctx, f.name("d")) {
+			if err == nil {
+				seen++
+			}
+		}
+		if err == nil && seen != objects {
+			f.Fatalf("look %d: List ends without an error after %d of %d objects", look, seen, objects)
+		}
+		if err != nil {
+			f.wantErr("List", err, context.Canceled)
+		}
+		listed := ctx.Err() == nil
+
+		ctx = newCountdown(f.ctx, look)
+		p := make([]byte, len(data))
+		n, err := f.store.ReadAt(ctx, f.name("x"), p, 0)
+		switch {
+		case err != nil:
+			f.wantErr("ReadAt", err, context.Canceled)
+		case n != len(p) || string(p) != string(data):
+			f.Fatalf("look %d: ReadAt gives %d of %d bytes, without an error", look, n, len(p))
+		}
+		if listed && ctx.Err() == nil {
+			return
+		}
+	}
+}
+
 // countdown is a context that cancels itself when it is looked at for the nth
 // time, so that a test can stop a driver at each of its steps without a clock.
 type countdown struct {

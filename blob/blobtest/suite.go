@@ -60,6 +60,7 @@ var checks = []Check{
 	{"object and folder of one name", testNameIsFolder},
 	{"cancelled before", testCancelledBefore},
 	{"cancelled in the middle", testCancelledMiddle},
+	{"reading cancelled in the middle", testCancelledReading},
 	{"list follows put and delete", testListFollows},
 	{"list by prefix", testListPrefix},
 	{"list stops when told", testListStops},

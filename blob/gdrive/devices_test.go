@@ -220,6 +220,15 @@ func TestRequests(t *testing.T) {
 			_, err := open(t, s).ReadAt(t.Context(), "a/large", make([]byte, 1), 0)
 			return err
 		}},
+		{"two reads in one folder by who knows nothing", 4, func() error {
+			fresh := open(t, s)
+			_, err := fresh.ReadAt(t.Context(), "a/large", make([]byte, 1), 0)
+			_, err2 := fresh.ReadAt(t.Context(), "a/warm", make([]byte, 1), 0)
+			if err2 == io.EOF {
+				err2 = nil // it is empty
+			}
+			return errors.Join(err, err2)
+		}},
 	} {
 		before := total(s)
 		if err := step.do(); err != nil {

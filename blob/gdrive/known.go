@@ -25,6 +25,7 @@ type known struct {
 	byName map[string]entry
 	gone   map[string]bool      // by id
 	recent map[string]time.Time // by name, when it was put here
+	looked map[string]bool      // folders of names that were listed
 }
 
 func (k *known) get(name string) (entry, bool) {
@@ -66,6 +67,18 @@ func (k *known) recentBelow(prefix string, seen func(name string) bool) (missing
 		}
 	}
 	return missing
+}
+
+// firstLook reports whether a folder was not looked at yet.
+func (k *known) firstLook(folder string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.looked == nil || len(k.looked) >= maxRecent {
+		k.looked = map[string]bool{}
+	}
+	first := !k.looked[folder]
+	k.looked[folder] = true
+	return first
 }
 
 func (k *known) forget(name string) {

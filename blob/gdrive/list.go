@@ -93,7 +93,7 @@ func beginsName(prefix string) bool {
 
 // explain says what was asked for. The context's error and io.EOF are passed on as they are.
 func (s *Store) explain(op, name string, err error) error {
-	return fmt.Errorf("%s %q at %s: %w", op, name, s, err)
+	return fmt.Errorf("%s %q at %q: %w", op, name, s, err)
 }
 
 // names is a set of names that keeps only hashes; the server cannot make some that collide, for it does not know the seeds.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,8 @@ import (
 	"github.com/coffer-backup/coffer/blob/internal/transport"
 )
 
-// ReadAt implements [blob.Store]. It costs one request for an object that was listed, put or read before, else two.
+// ReadAt implements [blob.Store]. It costs one request for an object that was listed, put or read before. The first one of a folder of names that was
+// not has the folder listed, for the next ones' sake; a restore reads most of them.
 func (s *Store) ReadAt(ctx context.Context, name string, p []byte, off int64) (int, error) {
 	if err := blob.ValidName(name); err != nil {
 		return 0, err
@@ -33,7 +35,14 @@ func (s *Store) ReadAt(ctx context.Context, name string, p []byte, off int64) (i
 
 // read goes from the file that is known to what Drive lists, when it turns out to be gone.
 func (s *Store) read(ctx context.Context, name string, p []byte, off int64) (int, error) {
-	if e, ok := s.known.get(name); ok {
+	e, ok := s.known.get(name)
+	if folder := path.Dir(name); !ok && folder != "." && s.known.firstLook(folder) {
+		if err := s.learn(ctx, folder); err != nil {
+			return 0, err
+		}
+		e, ok = s.known.get(name)
+	}
+	if ok {
 		n, err := s.service.readFile(ctx, e, p, off)
 		if !errors.Is(err, blob.ErrNotFound) {
 			return n, err
@@ -57,6 +66,19 @@ func (s *Store) read(ctx context.Context, name string, p []byte, off int64) (int
 	}
 	return 0, blob.ErrNotFound
 }
+
+// learn makes a folder's objects known, or as many as one object is worth.
+func (s *Store) learn(ctx context.Context, folder string) error {
+	n := 0
+	for _, err := range s.objects(ctx, folder+"/") {
+		if n++; err != nil || n == maxLearned {
+			return err
+		}
+	}
+	return nil
+}
+
+const maxLearned = 10 * filesPerPage
 
 func (s *service) readFile(ctx context.Context, e entry, p []byte, off int64) (n int, err error) {
 	if len(p) == 0 {

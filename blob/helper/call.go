@@ -65,7 +65,7 @@ func (s *session) begin(ctx context.Context, c *call) error {
 func (s *session) handle(f frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard = time.Now()
+	s.misses = 0
 	switch f := f.(type) {
 	case piece:
 		return s.piece(f)

@@ -16,7 +16,7 @@ import (
 
 // hasty gives up soon where the test waits for it, and never where a busy machine might need longer.
 var hasty = patience{
-	hello: time.Minute, ping: 10 * time.Millisecond, silent: time.Minute, cancel: time.Minute, status: time.Minute, end: time.Minute,
+	hello: time.Minute, ping: 10 * time.Millisecond, misses: 6000, cancel: time.Minute, status: time.Minute, end: time.Minute,
 }
 
 // calls are all methods of a store.
@@ -39,7 +39,7 @@ var calls = map[string]func(ctx context.Context, s blob.Store) error{
 
 func TestBadHelpers(t *testing.T) {
 	hung := hasty
-	hung.silent = 50 * time.Millisecond
+	hung.misses = 5
 	for name, c := range map[string]struct {
 		p    patience
 		says string

@@ -122,7 +122,7 @@ func answer(b []byte) error {
 	return err
 }
 
-func config(t *testing.T, name string, args ...string) Config {
+func config(t testing.TB, name string, args ...string) Config {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

@@ -20,13 +20,13 @@ import (
 type patience struct {
 	hello  time.Duration // from the start; the helper may have to reach its destination for it
 	ping   time.Duration // how often a helper that has work is asked whether it lives
-	silent time.Duration // how long it may say nothing then
+	misses int           // how often in a row it may say nothing between two of these
 	cancel time.Duration // from a cancel to the end of the request
 	status time.Duration // from the end of its output to its own
 	end    time.Duration // from the end of its input to its own, where Close decides
 }
 
-var usual = patience{hello: 2 * time.Minute, ping: 15 * time.Second, silent: time.Minute, cancel: 5 * time.Second, status: time.Second, end: 10 * time.Second}
+var usual = patience{hello: 2 * time.Minute, ping: 15 * time.Second, misses: 4, cancel: 5 * time.Second, status: time.Second, end: 10 * time.Second}
 
 // session is the client's end of the pipes of one helper.
 type session struct {
@@ -46,8 +46,8 @@ type session struct {
 	mu       sync.Mutex
 	calls    map[uint64]*call
 	lastID   uint64
-	pings    int // that are not answered
-	heard    time.Time
+	pings    int  // that are not answered
+	misses   int  // times that watch has looked since a frame came
 	answered bool // a request has been
 
 	failing sync.Once
@@ -73,7 +73,6 @@ func newSession(ctx context.Context, r io.Reader, w io.WriteCloser, other peer, 
 		budget:   semaphore.NewWeighted(budget),
 		lists:    semaphore.NewWeighted(maxLists),
 		calls:    map[uint64]*call{},
-		heard:    time.Now(),
 	}
 	s.life, s.die = context.WithCancelCause(context.Background())
 	greeted := make(chan error, 1)
@@ -222,22 +221,23 @@ func (s *session) watch() {
 	}
 }
 
-// lives asks for a sign of life, and tells whether there was one.
+// lives asks for a sign of life, and tells whether there was one. It counts looks and reads no clock, so that
+// a machine or a process that slept finds no fault with a helper that did not.
 func (s *session) lives() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.calls) == 0 {
-		s.heard = time.Now()
+		s.misses = 0
 		return true
 	}
-	if time.Since(s.heard) > s.patience.silent {
+	if s.misses++; s.misses > s.patience.misses {
 		return false
 	}
 	if s.pings == 0 {
 		select {
 		case s.out <- encode(ping{}):
 			s.pings++
-		default: // the writer is at work; its next frame asks as well
+		default: // the writer is at work; the next look tries again
 		}
 	}
 	return true

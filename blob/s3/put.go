@@ -32,7 +32,7 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("put in %v: %w", s, err)
 	}
-	if len(data) > maxObjectBytes {
+	if int64(len(data)) > maxObjectBytes {
 		return fmt.Errorf("put %q in %v: %d bytes are more than an object may have", name, s, len(data))
 	}
 	md5Sum, sha256Sum := md5.Sum(data), sha256.Sum256(data)

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -21,12 +23,15 @@ func TestFaultAtEachStep(t *testing.T) {
 	server := startApache(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
 	var cases sync.WaitGroup
-	for _, fault := range []faultnet.Fault{
-		faultnet.Lost, faultnet.CutRequest, faultnet.Unanswered, faultnet.CutAnswer, faultnet.Busy, faultnet.Failed,
-	} {
+	faults := []faultnet.Fault{faultnet.Unanswered, faultnet.CutRequest, faultnet.CutAnswer, faultnet.Failed, faultnet.Lost, faultnet.Busy}
+	if testing.Short() {
+		faults = faults[:2]
+	}
+	for _, fault := range faults {
 		for n := range steps {
-			config := server.config(fmt.Sprintf("%d-%d", fault, n))
-			if _, err := webdav.Create(t.Context(), config); err != nil {
+			name := fmt.Sprintf("%d-%d", fault, n)
+			config := server.config(name)
+			if err := errors.Join(os.Mkdir(filepath.Join(server.folder, name), 0o777), os.Chmod(filepath.Join(server.folder, name), 0o777)); err != nil {
 				t.Fatal(err)
 			}
 			net := faultnet.New(t, config.URL, faultnet.Nth(n+1, fault))

@@ -42,6 +42,9 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Connect or mount it, then run the same command again. Nothing is lost."
 	case coffer.CauseDenied:
 		if text := a.destinationText(); isRemote(text) {
+			if a.command != nil && strings.HasPrefix(a.command.Path(), "destination add") {
+				return "Compare the user or the id, and the secret, then run the same command again."
+			}
 			return "Log in again, if the password or key was changed, or the login has ended: coffer destination add " + shellQuote(text)
 		}
 		return "Check who may read and write there, then run the same command again."
@@ -82,6 +85,8 @@ func (a *app) advice(cause coffer.Cause, err error) string {
 		return "Is the disk of the chat store mounted? If it has moved: coffer init NEW_SOURCE --to DEST --adopt"
 	case coffer.CauseRules:
 		return "How patterns are written: coffer help excludes"
+	case coffer.CausePower, coffer.CauseNetwork:
+		return "It is tried again every hour. To back up now: coffer backup"
 	case coffer.CauseDestination:
 		return "How destinations are written: coffer help destinations"
 	}
@@ -208,7 +213,7 @@ func toFlags(destinations []string) string {
 }
 
 func (a *app) stateDir() string {
-	dir, err := coffer.DefaultStateDir()
+	dir, _, err := a.home()
 	if err != nil {
 		return "DIR"
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -153,7 +154,8 @@ func (c *archiveDeleteCmd) Run(a *app) error {
 			return err
 		}
 		a.forgetAtVault(d)
-		err = d.Disable()
+		_, err = a.removeSchedule(d.Dir())
+		err = errors.Join(err, d.Disable())
 	} else {
 		if text, is := ownCopy(config, c.From, target.ID); is { // before, so that no backup misses what is gone
 			if err := d.RemoveDestination(text); err != nil {

@@ -4,33 +4,65 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
+	"github.com/coffer-backup/coffer/internal/schedule"
 )
 
 type backupCmd struct {
 	Exclude     []string `sep:"none" placeholder:"PATTERN" help:"Leave out also what matches, this time. Repeatable."`
 	ReadAll     bool     `help:"Read every file, also those that look unchanged."`
 	AcceptOlder bool     `help:"Go on although the destination is older than this device has seen."`
+
+	WithoutVideos bool   `help:"Leave out videos, by the endings of their names, this time."`
+	LimitUpload   string `placeholder:"2M" help:"At most so many bytes a second to a destination over the network."`
+
+	Scheduled bool   `hidden:"" help:"Only if the schedule says that one is due, and its conditions are met."`
+	State     string `hidden:"" placeholder:"DIR" help:"With --scheduled: the state directory."`
 }
 
 func (backupCmd) Help() string {
-	return "Nothing is written when nothing has changed. A backup that was interrupted continues.\n\n" + examples(
+	return "Nothing is written when nothing has changed. A backup that was interrupted continues. A snapshot that leaves something out, such as videos, has none of it; what older snapshots have " +
+		"of it stays until these are forgotten.\n\n" + examples(
 		"coffer backup",
 		"coffer backup --quiet      for cron: silent unless something is wrong",
 	)
 }
 
-func (c *backupCmd) Run(a *app) error {
+func (c *backupCmd) Run(a *app) (err error) {
+	if (c.State != "") && !c.Scheduled || c.Scheduled && (c.LimitUpload != "" || c.WithoutVideos) {
+		return usagef("--state goes with --scheduled, and a scheduled backup has its limits from the schedule")
+	}
+	a.state = c.State
+	if c.LimitUpload != "" {
+		if a.uploadLimit, err = schedule.ParseRate(c.LimitUpload); err != nil {
+			return usageError{err}
+		}
+	}
 	d, err := a.device()
 	if err != nil {
 		return err
 	}
+	if c.Scheduled {
+		return c.scheduled(a, d)
+	}
+	return c.backup(a, d)
+}
+
+func (c *backupCmd) backup(a *app, d *coffer.Device) error {
+	if config, err := d.Config(); err == nil && c.LimitUpload != "" && !slices.ContainsFunc(config.Destinations, isRemote) {
+		a.remark("note: %s", noLimit)
+	}
+	exclude := c.Exclude
+	if c.WithoutVideos {
+		exclude = append(exclude, schedule.Videos()...)
+	}
 	progress, stop := a.watch("backup")
 	var at []coffer.DestinationRun
 	report, err := d.Backup(a.ctx, coffer.BackupOptions{
-		Exclude: c.Exclude, ReadAll: c.ReadAll, AcceptOlder: c.AcceptOlder, Progress: progress,
+		Exclude: exclude, ReadAll: c.ReadAll, AcceptOlder: c.AcceptOlder, Progress: progress,
 		OnDestination: func(one coffer.DestinationRun) { at = append(at, one) },
 	})
 	stop()

@@ -16,6 +16,7 @@ import (
 	"github.com/coffer-backup/coffer/destination"
 	"github.com/coffer-backup/coffer/internal/chatgen"
 	"github.com/coffer-backup/coffer/internal/keystore"
+	"github.com/coffer-backup/coffer/internal/schedule"
 	"github.com/coffer-backup/coffer/sqlitecopy"
 )
 
@@ -26,9 +27,10 @@ type cli struct {
 	Yes     bool             `short:"y" help:"Answer every confirmation with yes."`
 	Version kong.VersionFlag `help:"Print the version, as one line of text."`
 
-	Init   initCmd   `cmd:"" group:"backup" help:"Set up the backup of a chat store on this device."`
-	Backup backupCmd `cmd:"" group:"backup" help:"Make a snapshot."`
-	Status statusCmd `cmd:"" group:"backup" help:"Say what is set up and how old the last backup is."`
+	Init     initCmd     `cmd:"" group:"backup" help:"Set up the backup of a chat store on this device."`
+	Backup   backupCmd   `cmd:"" group:"backup" help:"Make a snapshot."`
+	Schedule scheduleCmd `cmd:"" group:"backup" help:"Back up by itself: daily, weekly, monthly, or off."`
+	Status   statusCmd   `cmd:"" group:"backup" help:"Say what is set up and how old the last backup is."`
 
 	Restore   restoreCmd   `cmd:"" group:"read" help:"Get files back."`
 	Snapshots snapshotsCmd `cmd:"" group:"read" help:"List snapshots."`
@@ -92,10 +94,14 @@ type app struct {
 	unreadable    error              // what is wrong with the newest state, if an older one was opened for that
 	answered      bool               // the JSON document is on its way
 	openers       []*destination.Opener
+	state         string // state directory that was named to a scheduled run; empty: the usual one
+	uploadLimit   int64  // bytes a second; 0: none
+	mayRun        func(schedule.Plan) (cause coffer.Cause, why string)
 }
 
 func newApp(ctx context.Context, in, out, err *os.File) *app {
 	a := &app{ctx: ctx, in: in, lines: bufio.NewReader(in), stdout: out, out: bufio.NewWriter(out), err: err}
+	a.mayRun = func(p schedule.Plan) (coffer.Cause, string) { return mayRun(a, p) }
 	a.parser = kong.Must(&a.cli,
 		kong.Name("coffer"),
 		kong.Description("Coffer backs up the folder of a chat app, encrypted and incremental, and gets it back with a password or a 64-digit key."),
@@ -116,7 +122,10 @@ func newApp(ctx context.Context, in, out, err *os.File) *app {
 
 // run runs one command and returns the exit code.
 func run(ctx context.Context, args []string, in, out, err *os.File) int {
-	a := newApp(ctx, in, out, err)
+	return newApp(ctx, in, out, err).run(args)
+}
+
+func (a *app) run(args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -148,11 +157,25 @@ func (a *app) finish(err error) int {
 
 // device opens this device, whether anything is set up on it or not.
 func (a *app) device() (*coffer.Device, error) {
-	dir, err := coffer.DefaultStateDir()
+	dir, files, err := a.home()
 	if err != nil {
 		return nil, err
 	}
-	return a.openDevice(dir, keystore.Existing(dir, filesOnly()))
+	return a.openDevice(dir, keystore.Existing(dir, files))
+}
+
+// home is the state directory, and whether all of the device is in it. A scheduled run is told the first, and has the second from
+// who set the schedule, because its environment is not the user's.
+func (a *app) home() (dir string, files bool, err error) {
+	if a.state == "" {
+		dir, err = coffer.DefaultStateDir()
+		return dir, filesOnly(), err
+	}
+	stored, err := schedule.Load(a.state)
+	if errors.Is(err, schedule.ErrNone) {
+		err = nil
+	}
+	return a.state, stored.KeyFiles, err
 }
 
 // deviceToSetUp opens this device for init or login, the first of which decides where secrets will be.

@@ -216,36 +216,6 @@ func TestCleanPath(t *testing.T) {
 	}
 }
 
-func TestMeter(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var m meter
-	for _, step := range []struct {
-		after time.Duration
-		r     reading
-		want  string
-	}{
-		{0, reading{}, "starting"},
-		{0, reading{phase: "listing", doneFiles: 1200}, "listing, 1,200 files"},
-		{0, reading{phase: "storing", totalBytes: 1_000_000_000}, "storing, 0%, 0 B of 1.00 GB"},
-		{time.Second, reading{phase: "storing", doneBytes: 100_000_000, totalBytes: 1_000_000_000}, "storing, 10%, 100 MB of 1.00 GB, 100 MB/s, 9 s left"},
-		// The rate is that of the last seconds, not of the whole phase.
-		{11 * time.Second, reading{phase: "storing", doneBytes: 600_000_000, totalBytes: 1_000_000_000}, "storing, 60%, 600 MB of 1.00 GB, 50.0 MB/s, 8 s left"},
-		// More than was announced, as when a file has grown.
-		{12 * time.Second, reading{phase: "storing", doneBytes: 1_100_000_000, totalBytes: 1_000_000_000}, "storing, 100%, 1.00 GB of 1.00 GB, 90.9 MB/s"},
-		// A new phase begins at nothing.
-		{13 * time.Second, reading{phase: "checking", doneFiles: 3, totalFiles: 10}, "checking, 3 of 10 files"},
-	} {
-		got := m.line(start.Add(step.after), step.r)
-		if step.after == 12*time.Second {
-			got, _, _ = strings.Cut(got, ", 9")
-			step.want, _, _ = strings.Cut(step.want, ", 9")
-		}
-		if got != step.want {
-			t.Errorf("after %v: %q, want %q", step.after, got, step.want)
-		}
-	}
-}
-
 func TestSuggestNamesRealWords(t *testing.T) {
 	model := testApp(t).parser.Model
 	for _, words := range [][]string{{""}, {"key", ""}, {"archive", ""}, {"demo", ""}, {"password", ""}, {"login", "--role", ""}} {

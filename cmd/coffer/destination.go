@@ -17,7 +17,10 @@ var google destination.Google
 
 // opener opens destinations with the credentials that this device keeps, until the run ends.
 func (a *app) opener(secrets destination.Secrets) *destination.Opener {
-	o := &destination.Opener{Secrets: secrets, Google: google, HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) }}
+	o := &destination.Opener{
+		Secrets: secrets, Google: google, UploadBytesPerSecond: a.uploadLimit,
+		HelperSays: func(line string) { a.remark("note: coffer-rclone: %s", escaped(line)) },
+	}
 	a.openers = append(a.openers, o)
 	return o
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/blob"
 	"github.com/coffer-backup/coffer/blob/blobtest"
+	"github.com/coffer-backup/coffer/destination"
 )
 
 type destinationCheckCmd struct {
@@ -39,16 +40,19 @@ func (c *destinationCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if text, err = destination.Canonical(text); err != nil {
+		return err
+	}
 	a.from = c.Destination
 	store, err := a.openDestination(text)
 	if err != nil {
 		return err
 	}
-	l, err := a.begin("checks", map[string]any{"destination": store.String()})
+	l, err := a.begin("checks", map[string]any{"destination": text})
 	if err != nil {
 		return err
 	}
-	a.remark("Checking %s", printable(store.String()))
+	a.remark("Checking %s", printable(text))
 	return l.end(c.check(a, l, store))
 }
 

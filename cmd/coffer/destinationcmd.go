@@ -59,6 +59,8 @@ func (d listed) line() string {
 	switch {
 	case d.Stored:
 		what += ", credentials kept"
+	case d.Kind == destination.KindRclone || d.Kind == destination.KindICloud:
+		what += ", credentials are rclone's or the system's"
 	case d.Kind != destination.KindFolder:
 		what += ", no credentials kept"
 	}
@@ -147,7 +149,7 @@ func (c *destinationRemoveCmd) Run(a *app) error {
 	}
 	if len(own) == 1 && own[0] == l.String() {
 		return outcome{codeUsage, fmt.Sprintf("%s is the one destination of this device's backup, so it stays", printable(l.String())),
-			"To stop backing up: coffer disable\n  To go on elsewhere: coffer init SOURCE --to OTHER_DEST --key"}
+			"Add another first: coffer destination add --use OTHER_DEST, then coffer backup\n  To stop backing up: coffer disable"}
 	}
 	if slices.Contains(own, l.String()) {
 		if err := d.RemoveDestination(l.String()); err != nil {

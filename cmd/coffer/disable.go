@@ -17,7 +17,7 @@ type disableCmd struct {
 }
 
 func (disableCmd) Help() string {
-	return "This device forgets its set-up and its copy of the key, and where a password is set, the vault deletes the key. The archive stays, and opens with the key that you wrote " +
+	return "This device forgets its set-up, its schedule and its copy of the key, and where a password is set, the vault deletes the key. The archive stays, and opens with the key that you wrote " +
 		"down. To delete it: coffer archive delete.\n\nWhere nothing is set up, --override deletes the account's key from the vault by the login alone, after the grace period."
 }
 
@@ -53,6 +53,9 @@ func (c *disableCmd) Run(a *app) error {
 		if kept, err = d.RemovePassword(a.ctx, c.Override); err != nil {
 			return fmt.Errorf("nothing was forgotten, because the vault has not deleted the key: %w", err)
 		}
+	}
+	if _, err := a.removeSchedule(d.Dir()); err != nil {
+		return fmt.Errorf("the schedule could not be removed, so this device keeps its set-up: %w", err)
 	}
 	if err := d.Disable(); err != nil {
 		return err

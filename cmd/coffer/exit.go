@@ -58,7 +58,7 @@ var exitCodes = []string{
 	"files are in the way of a restore",
 	"the destination is older than this device has seen",
 	"the snapshot is written, but some files are not whole in it (changed while read, or unreadable)",
-	"status: the last backup is older than --max-age",
+	"status: the last backup is older than --max-age, or one that was scheduled is a day late",
 	"init: an archive or a set-up exists already",
 	"wrong password; the message says whether a guess was used, and how many are left",
 	"too early for the next guess; none was used",

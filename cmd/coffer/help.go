@@ -24,6 +24,7 @@ var topics = []struct{ name, help string }{
 	{"password", "A password instead of the key: what the vault does, what a guess is, what is left when it is lost."},
 	{"destinations", "How a folder, a bucket or a cloud drive is named, and how to log in to it."},
 	{"excludes", "What is left out of a backup, and how to leave out more."},
+	{"schedule", "Backups that start by themselves: when they run, when they wait, what was not tried."},
 	{"scripting", "Running coffer from cron, in scripts and without a terminal."},
 	{"exit-codes", "What each exit code means."},
 }
@@ -36,7 +37,7 @@ func topicSuggestions() (all []suggestion) {
 }
 
 type helpCmd struct {
-	Topic []string `arg:"" optional:"" help:"A command, or one of: key, password, destinations, excludes, scripting, exit-codes."`
+	Topic []string `arg:"" optional:"" help:"A command, or one of: key, password, destinations, excludes, schedule, scripting, exit-codes."`
 }
 
 func (c *helpCmd) Run(a *app) error {

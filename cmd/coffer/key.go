@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -141,10 +140,10 @@ func (c *keyKitCmd) Run(a *app) error {
 		from = config.Destinations[i]
 	}
 	page := kit.Kit{
-		Digits: key.Digits(), Archive: config.Archive.String(), Destination: strings.Join(config.Destinations, "; "), Source: config.Source,
-		Made: time.Now(), Restore: "coffer restore --from " + shellQuote(from) + " --to FOLDER",
+		Digits: key.Digits(), Archive: config.Archive.String(), Source: config.Source, Made: time.Now(),
+		Restore: "coffer restore --from " + shellQuote(from) + " --to FOLDER",
 	}
-	if page.SignIn, page.ClientID, err = a.signInAnew(from); err != nil {
+	if page.Places, err = a.places(); err != nil {
 		return err
 	}
 	err = createSecret(c.File, func(w io.Writer) error { return kit.Write(w, page) })
@@ -160,19 +159,23 @@ func (c *keyKitCmd) Run(a *app) error {
 	return nil
 }
 
-// signInAnew is how another device gets access to a destination; empty where there is nothing to log in to.
-func (a *app) signInAnew(text string) (command, clientID string, err error) {
+// places are this device's destinations, with how another device gets access to each.
+func (a *app) places() (all []kit.Place, err error) {
 	known, err := a.knownDestinations()
-	if err != nil || !isRemote(text) {
-		return "", "", err
-	}
-	command = "coffer destination add " + shellQuote(text)
 	for _, k := range known {
-		if k.Destination == text && k.ClientID != "" {
-			return command + " --client-id " + shellQuote(k.ClientID), k.ClientID, nil
+		if !k.Used {
+			continue
 		}
+		place := kit.Place{Destination: k.Destination, ClientID: k.ClientID}
+		if isRemote(k.Destination) {
+			place.SignIn = "coffer destination add " + shellQuote(k.Destination)
+		}
+		if k.ClientID != "" {
+			place.SignIn += " --client-id " + shellQuote(k.ClientID)
+		}
+		all = append(all, place)
 	}
-	return command, "", nil
+	return all, err
 }
 
 type keyChangeCmd struct {

@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	redraw   = 200 * time.Millisecond // on a terminal
-	reprint  = 10 * time.Second       // into a log
-	rateSpan = 5 * time.Second        // over which the rate is taken
+	redraw    = 200 * time.Millisecond // on a terminal
+	reprint   = 10 * time.Second       // into a log
+	rateSpan  = 5 * time.Second        // over which the rate is taken, or longer:
+	rateSteps = 3                      // over so many steps, because what is sent in packs is done a pack at a time
+	quietTime = 10 * time.Second       // after which it is said that nothing comes
 )
 
 // watch shows on standard error how far an operation is, until stop is called: one line that is redrawn on a terminal, a
@@ -76,26 +78,31 @@ func read(p *archive.Progress) reading {
 	return reading{p.Phase(), p.DoneBytes.Load(), p.TotalBytes.Load(), p.DoneFiles.Load(), p.TotalFiles.Load()}
 }
 
-// meter turns readings into lines, with the rate over the last seconds of the phase.
+// meter turns readings into lines, with the rate over the last steps of the phase.
+//
+// A step is a reading with more bytes than the one before. Where the way to the destination is slow a step is a pack, and comes
+// every few seconds or minutes; so the rate is taken from step to step, and a pause between two of them is no news. A pause that is
+// much longer than those before it is: then there is no rate, and none of before is used when it goes on. So it is after a
+// run has come to the end of what an interrupted one had left at the destination, too.
 type meter struct {
-	phase   string
-	samples []sample
+	phase string
+	steps []step // the first is where the phase, or the time after a pause, began
 }
 
-type sample struct {
+type step struct {
 	at    time.Time
 	bytes int64
 }
 
 func (m *meter) line(now time.Time, r reading) string {
-	rate := m.rate(now, r)
+	rate, quiet := m.rate(now, r)
 	parts := []string{r.phase}
 	if r.phase == "" {
 		parts[0] = "starting"
 	}
 	switch {
 	case r.totalBytes > 0:
-		done := min(r.doneBytes, r.totalBytes)
+		done := max(0, min(r.doneBytes, r.totalBytes))
 		parts = append(parts, fmt.Sprintf("%d%%", done*100/r.totalBytes), byteSize(done)+" of "+byteSize(r.totalBytes))
 	case r.doneBytes > 0:
 		parts = append(parts, byteSize(r.doneBytes))
@@ -104,29 +111,45 @@ func (m *meter) line(now time.Time, r reading) string {
 	case r.doneFiles > 0:
 		parts = append(parts, count(r.doneFiles, "file"))
 	}
+	left := r.totalBytes - r.doneBytes
 	if rate >= 1 {
 		parts = append(parts, byteSize(int64(rate))+"/s")
-		if left := r.totalBytes - r.doneBytes; r.totalBytes > 0 && left > 0 {
-			parts = append(parts, timeLeft(float64(left)/rate))
+		if r.totalBytes > 0 && left > 0 {
+			parts = append(parts, timeLeft(float64(left)/rate-quiet.Seconds())) // what comes next has been on its way since
 		}
+	} else if quiet >= quietTime && left > 0 {
+		parts = append(parts, "nothing new for "+seconds(quiet))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// rate returns bytes a second.
-func (m *meter) rate(now time.Time, r reading) float64 {
-	if n := len(m.samples); r.phase != m.phase || n > 0 && r.doneBytes < m.samples[n-1].bytes {
-		m.phase, m.samples = r.phase, nil
+// rate returns bytes a second, 0 where it is not known, and for how long there has been nothing.
+func (m *meter) rate(now time.Time, r reading) (rate float64, quiet time.Duration) {
+	n := len(m.steps)
+	if n == 0 || r.phase != m.phase || r.doneBytes < m.steps[n-1].bytes {
+		m.phase, m.steps = r.phase, []step{{now, r.doneBytes}}
+		return 0, 0
 	}
-	m.samples = append(m.samples, sample{now, r.doneBytes})
-	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= rateSpan {
-		m.samples = m.samples[1:]
+	last := m.steps[n-1]
+	quiet = now.Sub(last.at)
+	paused := n > 1 && quiet > max(rateSpan, 3*last.at.Sub(m.steps[0].at)/time.Duration(n-1))
+	if r.doneBytes > last.bytes {
+		if paused {
+			m.steps = nil
+		}
+		m.steps = append(m.steps, step{now, r.doneBytes})
+		for len(m.steps) > rateSteps+1 && now.Sub(m.steps[1].at) >= rateSpan {
+			m.steps = m.steps[1:]
+		}
+		quiet = 0
+	} else if paused {
+		return 0, quiet
 	}
-	first := m.samples[0]
-	if elapsed := now.Sub(first.at).Seconds(); elapsed > 0 {
-		return float64(r.doneBytes-first.bytes) / elapsed
+	first, last := m.steps[0], m.steps[len(m.steps)-1]
+	if elapsed := last.at.Sub(first.at).Seconds(); elapsed > 0 {
+		return float64(last.bytes-first.bytes) / elapsed, quiet
 	}
-	return 0
+	return 0, quiet
 }
 
 func timeLeft(secs float64) string {

@@ -17,7 +17,7 @@ type statusCmd struct {
 }
 
 func (statusCmd) Help() string {
-	return "A run that found nothing to do counts as a good backup. For monitoring: the exit code is 13 if the last good backup is too old, else that of the first " +
+	return "A run that found nothing to do counts as a good backup. For monitoring: the exit code is 13 if the last good backup is too old, or a scheduled one is a day late, else that of the first " +
 		"problem with the destination (4 unreachable, 5 damaged, 9 no archive, 11 older than seen) or the vault (20 not logged in, 21 no answer, 23 another vault), else 0.\n\n" +
 		"Where nothing is set up but a login, it says what the vault keeps. Asking uses no guess.\n\n" + examples("coffer status --max-age 26h --quiet || notify-me")
 }
@@ -34,10 +34,11 @@ type statusResult struct {
 	LastGood    *time.Time            `json:"last_good"`
 	AgeSeconds  *int64                `json:"age_seconds"` // since last_good
 	LastRun     *coffer.Run           `json:"last_run"`
-	At          []destinationStatus   `json:"destinations"`
-	Notices     []string              `json:"notices"`
-	Problem     *jsonError            `json:"problem"`
-	Beside      *jsonError            `json:"destination_problem,omitempty"` // where problem is the age
+	schedulePart
+	At      []destinationStatus `json:"destinations"`
+	Notices []string            `json:"notices"`
+	Problem *jsonError          `json:"problem"`
+	Beside  *jsonError          `json:"destination_problem,omitempty"` // where problem is the age
 	vaultPart
 
 	lastTodo string
@@ -65,10 +66,10 @@ func (c *statusCmd) Run(a *app) error {
 	}
 	if n := len(history.Runs); n > 0 {
 		s.LastRun = &history.Runs[n-1]
-		s.lastTodo = a.advice(s.LastRun.Cause, nil)
-		if s.LastRun.Outcome == coffer.OutcomeProblems {
-			s.lastTodo = incompleteAdvice
-		}
+		s.lastTodo = a.todoAfter(s.LastRun)
+	}
+	if err := s.schedulePart.look(a, d, history); err != nil {
+		return err
 	}
 	problem := s.look(a, d)
 	if err := s.warnOfLogins(a); err != nil {
@@ -76,12 +77,13 @@ func (c *statusCmd) Run(a *app) error {
 	}
 	vaultProblem := s.askVault(a, d)
 	s.setAge(history.LastGood)
-	if c.MaxAge > 0 && (s.LastGood == nil || time.Since(*s.LastGood) > c.MaxAge) {
+	if tooOld := s.age(c.MaxAge); tooOld != nil {
 		if problem != nil {
 			s.Beside = a.tellBeside(problem)
 			s.lastTodo = "When that is mended, run: coffer backup"
+			tooOld = s.age(c.MaxAge)
 		}
-		problem = s.tooOld(c.MaxAge)
+		problem = tooOld
 	}
 	if problem == nil {
 		problem = vaultProblem
@@ -206,6 +208,14 @@ func (a *app) problemJSON(problem error) *jsonError {
 	return &jsonError{code, cause, escaped(problem.Error()), todo}
 }
 
+// age is what is wrong with the age of the last good backup: by what was asked for now, else by the schedule.
+func (s *statusResult) age(maxAge time.Duration) error {
+	if maxAge > 0 && (s.LastGood == nil || time.Since(*s.LastGood) > maxAge) {
+		return s.tooOld(maxAge)
+	}
+	return s.missed(s.lastTodo)
+}
+
 func (s *statusResult) tooOld(maxAge time.Duration) error {
 	what := "there has been no backup yet"
 	if s.LastGood != nil {
@@ -219,6 +229,9 @@ func (s *statusResult) tooOld(maxAge time.Duration) error {
 }
 
 func (a *app) showStatus(s *statusResult, problem error) error {
+	if s.trouble != "" && (a.cli.JSON || a.cli.Quiet) {
+		a.warn("%s", s.trouble)
+	}
 	if a.cli.JSON {
 		if problem != nil {
 			s.Problem = a.problemJSON(problem)
@@ -252,6 +265,10 @@ func (a *app) showStatus(s *statusResult, problem error) error {
 			row("", "%s", s.lastTodo)
 		}
 	}
+	s.schedulePart.show(a)
+	if s.Schedule != nil && len(s.Runs) > 1 {
+		s.showRuns(a, "Runs before", s.Runs[1:min(len(s.Runs), shownRuns)])
+	}
 	s.vaultPart.show(a)
 	a.notices(s.Notices)
 	return problem
@@ -281,6 +298,12 @@ func runLine(r *coffer.Run) string {
 	switch r.Outcome {
 	case coffer.OutcomeFailed:
 		return "failed: " + escaped(r.Error)
+	case coffer.OutcomeSkipped:
+		since := ""
+		if r.Finished.Sub(r.Started) > time.Minute {
+			since = " since " + clock(r.Started)
+		}
+		return "not made" + since + ": " + escaped(r.Error)
 	case coffer.OutcomeUnchanged:
 		return "nothing had changed"
 	case coffer.OutcomePartial:

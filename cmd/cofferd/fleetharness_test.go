@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +32,21 @@ type nodes struct {
 	running map[vault.Slot]*process
 	gateway *process
 	url     string
+
+	adapt func(slot vault.Slot, file string) // changes a node's file; nil: not
+	use   func(slot vault.Slot) preparation  // of its processes; nil: nothing
+}
+
+// preparation changes a process before it is started.
+type preparation = func(*exec.Cmd)
+
+func nothing(*exec.Cmd) {}
+
+func (f *nodes) preparation(slot vault.Slot) preparation {
+	if f.use == nil {
+		return nothing
+	}
+	return f.use(slot)
 }
 
 func newNodes(t *testing.T, fleet string) *nodes {
@@ -67,16 +83,19 @@ func (f *nodes) prepare(slot vault.Slot) {
 	if err := os.WriteFile(f.file(slot), []byte(text), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
+	if f.adapt != nil {
+		f.adapt(slot, f.file(slot))
+	}
 }
 
 // do runs a command of a node, which must succeed, and returns what it printed.
 func (f *nodes) do(slot vault.Slot, command string, args ...string) string {
 	f.t.Helper()
-	code, out, said := cofferd(f.t, append([]string{"vault", command, "--config", f.file(slot)}, args...)...)
-	if code != codeOK {
-		f.t.Fatalf("vault %s at node %d: exit code %d: %s", command, slot, code, said)
+	p := startAs(f.t, f.preparation(slot), append([]string{"vault", command, "--config", f.file(slot)}, args...)...)
+	if code := p.code(f.t); code != codeOK {
+		f.t.Fatalf("vault %s at node %d: exit code %d: %s", command, slot, code, p.said(p.err))
 	}
-	return out
+	return p.said(p.out)
 }
 
 func (f *nodes) create() {
@@ -117,7 +136,7 @@ func (f *nodes) atLeader(partition int, command string, args ...string) (out str
 }
 
 func (f *nodes) start(slot vault.Slot) {
-	f.running[slot] = start(f.t, "vault", "run", "--config", f.file(slot))
+	f.running[slot] = startAs(f.t, f.preparation(slot), "vault", "run", "--config", f.file(slot))
 }
 
 // status asks a node, if it answers.

@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,10 +66,36 @@ func (k *softHSM) use(cmd *exec.Cmd) {
 // settings adds those of the token to a node's file.
 func (k *softHSM) settings(file, more string) {
 	k.t.Helper()
-	text := must(os.ReadFile(file))(k.t)
-	text = append([]byte("seal = \"pkcs11\"\n"), fmt.Appendf(text, "\n[pkcs11]\nmodule = %q\ntoken = \"node\"\n%s\n", k.module, more)...)
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		k.t.Fatal(err)
+	addSettings(k.t, file, "seal = \"pkcs11\"\n", fmt.Sprintf("\n[pkcs11]\nmodule = %q\ntoken = \"node\"\n%s\n", k.module, more))
+}
+
+// addSettings puts lines at the beginning and at the end of a node's file.
+func addSettings(t *testing.T, file, first, last string) {
+	t.Helper()
+	text := first + string(must(os.ReadFile(file))(t)) + last
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copyPrivate copies a folder whose files nobody else may read. Sockets and the like stay behind.
+func copyPrivate(t *testing.T, to, from string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, strings.TrimPrefix(path, from))
+		switch {
+		case entry.IsDir():
+			return os.MkdirAll(target, 0o700)
+		case entry.Type().IsRegular():
+			return os.WriteFile(target, must(os.ReadFile(path))(t), 0o600)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

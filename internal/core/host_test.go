@@ -314,13 +314,7 @@ func (h *host) start() error {
 	if h.idle == nil {
 		h.onPersist = nil
 	}
-	l := NewLoader(h.config, h.unseal)
-	for _, k := range slices.Sorted(maps.Keys(h.disk)) {
-		if err := l.Add(Record{[]byte(k), bytes.Clone(h.disk[k])}); err != nil {
-			return err
-		}
-	}
-	c, effects, err := l.Finish(nil)
+	c, effects, err := h.load()
 	if err != nil {
 		return err
 	}
@@ -328,6 +322,16 @@ func (h *host) start() error {
 	h.keep(c.KeyIDs())
 	h.work(effects)
 	return nil
+}
+
+func (h *host) load() (*Core, []Effect, error) {
+	l := NewLoader(h.config, h.unseal)
+	for _, k := range slices.Sorted(maps.Keys(h.disk)) {
+		if err := l.Add(Record{[]byte(k), bytes.Clone(h.disk[k])}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return l.Finish(nil)
 }
 
 func (h *host) mustBoot() {

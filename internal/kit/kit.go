@@ -22,15 +22,19 @@ import (
 
 // Kit is what stands on the page.
 type Kit struct {
-	Digits      string // 64 hexadecimal digits, in groups separated by spaces
-	Archive     string // the archive's id
+	Digits  string  // 64 hexadecimal digits, in groups separated by spaces
+	Archive string  // the archive's id
+	Places  []Place // where it is; the first is the one that Restore names
+	Source  string
+	Made    time.Time
+	Restore string // the exact command that restores everything
+}
+
+// Place is one destination of the archive.
+type Place struct {
 	Destination string
-	Beside      []string // further destinations of the same archive
-	SignIn      string   // the exact command that gives a new device access to the destination; empty where none is needed
-	ClientID    string   // the OAuth client that a Drive's hidden folder belongs to; no other sees the archive
-	Source      string
-	Made        time.Time
-	Restore     string // the exact command that restores everything
+	SignIn      string // the exact command that gives a new device access; empty where none is needed
+	ClientID    string // the OAuth client that a Drive's hidden folder belongs to; no other sees the archive
 }
 
 //go:embed kit.html
@@ -51,12 +55,19 @@ func Write(w io.Writer, k Kit) error {
 		lines = append(lines, strings.Join(groups[:n], " "))
 		groups = groups[n:]
 	}
+	var signIns []string
+	for _, p := range k.Places {
+		if p.SignIn != "" {
+			signIns = append(signIns, p.SignIn)
+		}
+	}
 	return tmpl.Execute(w, struct {
 		Kit
-		Lines []string
-		Date  string
-		QR    template.HTML
-	}{k, lines, k.Made.Format("2 January 2006"), code})
+		SignIns []string
+		Lines   []string
+		Date    string
+		QR      template.HTML
+	}{k, signIns, lines, k.Made.Format("2 January 2006"), code})
 }
 
 // quiet is the margin that scanners need, in modules.

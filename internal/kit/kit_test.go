@@ -18,12 +18,12 @@ import (
 const digits = "0123 4567 89ab cdef 0011 2233 4455 6677 8899 aabb ccdd eeff fedc ba98 7654 3210"
 
 var sample = Kit{
-	Digits:      digits,
-	Archive:     "000102030405060708090a0b0c0d0e0f",
-	Destination: `/media/<b>"disk"</b>`,
-	Source:      "/chats",
-	Made:        time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC),
-	Restore:     `coffer restore --from '/media/<b>"disk"</b>' --to FOLDER`,
+	Digits:  digits,
+	Archive: "000102030405060708090a0b0c0d0e0f",
+	Places:  []Place{{Destination: `/media/<b>"disk"</b>`}},
+	Source:  "/chats",
+	Made:    time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC),
+	Restore: `coffer restore --from '/media/<b>"disk"</b>' --to FOLDER`,
 }
 
 func write(t *testing.T) string { return writeKit(t, sample) }
@@ -59,18 +59,21 @@ func TestPageHoldsEverything(t *testing.T) {
 
 func TestPageOfACloud(t *testing.T) {
 	cloud := sample
-	cloud.Destination, cloud.Beside, cloud.SignIn, cloud.ClientID = "gdrive:", []string{"s3://chats<b>"}, "coffer destination add gdrive: --client-id 'x<b>'", "x<b>"
+	cloud.Places = []Place{
+		{"gdrive:", "coffer destination add gdrive: --client-id 'x<b>'", "x<b>"},
+		{"s3://chats<b>", "coffer destination add s3://chats", ""},
+	}
 	html := writeKit(t, cloud)
-	for _, want := range []string{"Copy at", "s3://chats&lt;b&gt;", "OAuth client", "coffer destination add gdrive: --client-id &#39;x&lt;b&gt;&#39;"} {
+	for _, want := range []string{"s3://chats&lt;b&gt;", "log in to it", "coffer destination add s3://chats", "OAuth client", "coffer destination add gdrive: --client-id &#39;x&lt;b&gt;&#39;"} {
 		if !strings.Contains(html, want) {
 			t.Errorf("page lacks %q", want)
 		}
 	}
-	if strings.Contains(html, "<b>") || strings.Contains(html, "connect or mount") {
-		t.Error("a text became markup, or there is a disk to mount")
+	if strings.Contains(html, "<b>") {
+		t.Error("a text became markup")
 	}
-	if strings.Contains(write(t), "OAuth") {
-		t.Error("a folder has an OAuth client")
+	if folder := write(t); strings.Contains(folder, "OAuth") || strings.Contains(folder, "log in") {
+		t.Error("a folder has a login")
 	}
 }
 

@@ -133,6 +133,9 @@ func TestPeers(t *testing.T) {
 	arrives(t, a, 2, b, delivery{1, []byte("again")})
 	b.stop()
 	b.listen("127.0.0.1:0")
+	b.network.SetPeers([]Node{{1, a.info}})
+	arrives(t, b, 1, a, delivery{2, []byte("I am elsewhere")})
+	arrives(t, a, 2, b, delivery{1, []byte("so I hear")}) // on the way that it came by
 	meet(a, b)
 	arrives(t, a, 2, b, delivery{1, []byte("elsewhere")})
 	if states := a.network.Peers(); len(states) != 1 || states[0].Node != (Node{2, b.info}) || !states[0].Connected {

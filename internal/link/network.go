@@ -260,7 +260,7 @@ func (n *Network) serve(ctx context.Context, raw net.Conn, config *tls.Config) {
 	case state.NegotiatedProtocol == forGateways:
 		n.serveGateway(ctx, newConn(c))
 	case state.NegotiatedProtocol == forPeers && n.peerOf(from) != nil:
-		n.servePeer(newConn(c), from)
+		n.servePeer(ctx, newConn(c), from)
 	case state.NegotiatedProtocol == forPeers:
 		n.serveStranger(ctx, newConn(c), from)
 	}
@@ -301,16 +301,28 @@ func (n *Network) gone(who caller, c net.Conn) {
 	}
 }
 
-// servePeer takes what a peer sends. Whose it is, is looked up each time: slots change hands.
-func (n *Network) servePeer(c *conn, from Fingerprint) {
+// servePeer takes what a peer sends. Whose it is, is looked up each time: slots change hands. The peer is answered on this connection while it is not reached at its
+// address: it may have another one now, which the fleet is told by its core, which has to be answered before.
+func (n *Network) servePeer(ctx context.Context, c *conn, from Fingerprint) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.answers(ctx, c)
+	var last *peer
+	defer func() { last.goneBack(c) }()
 	if p := n.peerOf(from); p != nil {
 		p.isHere()
+		p.cameBy(c)
+		last = p
 	}
 	for {
 		f, err := c.read(maxMessage)
 		p := n.peerOf(from)
 		if err != nil || p == nil || f.kind != frameData {
 			return
+		}
+		if p != last {
+			p.cameBy(c)
+			last = p
 		}
 		p.hear()
 		n.config.Deliver(p.node.Slot, f.body)

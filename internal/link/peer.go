@@ -15,16 +15,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// peer is another node: one goroutine dials it and writes, and one reads what it answers, as it does a stranger.
+// peer is another node: one goroutine dials it and writes, and one reads what it answers, as it does a stranger. While it is not reached, what it has dialled serves, too.
 type peer struct {
 	node Node
 	stop context.CancelFunc
 	here chan struct{} // holds a token when the peer has shown that it is there
 
-	mu    sync.Mutex
-	conn  *conn    // nil while there is none
-	first [][]byte // what a new connection is to begin with
-	heard time.Time
+	mu     sync.Mutex
+	conn   *conn    // nil while there is none
+	back   *conn    // that the peer has made, nil if there is none
+	missed bool     // it was not reached at the last attempt
+	first  [][]byte // what a new connection is to begin with
+	heard  time.Time
 }
 
 const (
@@ -58,8 +60,28 @@ func (p *peer) send(data []byte) {
 	switch {
 	case p.conn != nil:
 		p.conn.put(frameData, data)
+	case p.missed && p.back != nil:
+		p.back.put(frameData, data)
 	case len(p.first) < maxFirst && len(data) <= maxFirstBytes:
 		p.first = append(p.first, data)
+	}
+}
+
+// cameBy notes the newest connection that the peer itself has made.
+func (p *peer) cameBy(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.back = c
+}
+
+func (p *peer) goneBack(c *conn) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.back == c {
+		p.back = nil
 	}
 }
 
@@ -73,7 +95,7 @@ func (p *peer) hear() {
 func (p *peer) set(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conn = c
+	p.conn, p.missed = c, c == nil
 	if c != nil {
 		for _, data := range p.first {
 			c.put(frameData, data)

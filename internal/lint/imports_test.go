@@ -123,6 +123,21 @@ var rules = []rule{{
 	against: "a loss of power; what it writes may be secret, so it shows it to nobody",
 	deny:    []string{"net", "os/exec", "log"},
 }, {
+	folder:  "internal/schedule",
+	against: "the names of folders, which end up in texts that a system's scheduler runs; what it says depends on its arguments alone",
+	ours:    []string{"internal/durable"},
+	deny:    []string{"net", "os/exec", "text/template"},
+}, {
+	folder:  "internal/schedule/install",
+	against: "a system that may have another scheduler, or none; it holds no key and speaks to no network",
+	ours:    []string{"internal/durable", "internal/schedule"},
+	deny:    []string{"net"},
+}, {
+	folder:  "internal/schedule/condition",
+	against: "a kernel and services that may say nothing or nonsense; it only reads",
+	others:  []string{"github.com/godbus/dbus/v5"},
+	deny:    []string{"net", "os/exec"},
+}, {
 	folder:  "internal/kit",
 	against: "whoever made the page's texts, such as a destination's name; it writes K on a page that must reach nobody else",
 	others:  []string{"rsc.io/qr"},

@@ -68,11 +68,17 @@ func (w *World) act(a Action) {
 			}
 		}
 	case Stop:
-		w.stop(m, a.N)
+		w.stop(m, a.N, m.on)
 	case StopAll:
 		for _, m := range w.machines {
-			w.stop(m, a.N)
+			w.stop(m, a.N, m.on)
 		}
+	case HalfStop:
+		w.halfStop(m, a.N)
+	case HalfBoot:
+		w.stop(m, a.N, func() { w.halfBoot(m, a.N) })
+	case NewToken:
+		w.newToken(m)
 	case PowerCut:
 		for _, m := range w.machines {
 			w.restart(m, w.between(1, a.N), m.on)

@@ -30,6 +30,7 @@ var clientKinds = []weighted{
 var hostKinds = []weighted{
 	{Crash, 6}, {Lie, 3}, {SlowDisk, 2}, {SetClock, 2}, {Pause, 3}, {Resend, 4}, {Leap, 1}, {Stop, 3}, {StopAll, 1},
 	{Cut, 4}, {CutOneWay, 3}, {Starve, 2}, {Replay, 3}, {Transfer, 2}, {Image, 4}, {Rewind, 4}, {Clone, 3}, {CloneAll, 1}, {PowerCut, 3}, {Depose, 3}, {Replace, 1}, {Remove, 1},
+	{HalfStop, 2}, {HalfBoot, 2}, {NewToken, 1},
 }
 
 // Generate makes the schedule of a seed. Each seed takes some of the faults only, each at a rate of its own: where all happen at once they
@@ -103,7 +104,7 @@ func (s *Setup) allows(k Kind) bool {
 		return s.Restart != wire.RestartMajority
 	case PowerCut:
 		return s.Restart == wire.RestartTrustDisk || !s.Gentle
-	case Cut, CutOneWay, Starve, Replay, Transfer, Depose, Replace, Remove:
+	case Cut, CutOneWay, Starve, Replay, Transfer, Depose, Replace, Remove, NewToken:
 		return s.Replicas > 1
 	}
 	return true
@@ -116,7 +117,7 @@ func (s *Setup) action(random *rand.Rand, k Kind) Action {
 		a.Node, a.Other = 0, random.IntN(s.Accounts)
 	}
 	switch k {
-	case Crash, Rewind, Cut, CutOneWay, Starve, Pause, SlowDisk, Lie, Stop, StopAll, PowerCut, Depose, Leap, Remove:
+	case Crash, Rewind, Cut, CutOneWay, Starve, Pause, SlowDisk, Lie, Stop, StopAll, PowerCut, Depose, Leap, Remove, HalfStop, HalfBoot:
 		a.N = 100 << random.IntN(7) // up to 6.4 s
 	case SetClock:
 		a.N = leapMs + uint64(random.IntN(48*3600_000)) - 24*3600_000

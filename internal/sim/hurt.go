@@ -50,7 +50,7 @@ func (m *machine) rewind(n uint64) {
 }
 
 // stop has a core stop in good order, and starts it again. The host keeps a copy of the disk as it is in between.
-func (w *World) stop(m *machine, ms uint64) {
+func (w *World) stop(m *machine, ms uint64, on func()) {
 	if m.main == nil || m.stopping || w.schedule.Setup.Restart == wire.RestartMajority && w.schedule.Setup.Gentle && !w.quorumWithout(m) {
 		return
 	}
@@ -61,7 +61,7 @@ func (w *World) stop(m *machine, ms uint64) {
 		m.images = append(m.images, m.disk.image())
 		w.after(ms, func() {
 			if !w.calm {
-				m.on()
+				on()
 			}
 		})
 	})

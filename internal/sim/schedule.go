@@ -77,6 +77,9 @@ const (
 	Stop                      // Node stops in good order, and starts again after N ms
 	StopAll                   // every machine does
 	Leap                      // for N ms time runs twenty times as fast
+	HalfStop                  // Node begins to stop in good order, loses power soon after, and starts again after N ms
+	HalfBoot                  // Node stops in good order; its next start dies when the sealer has destroyed keys, and nothing else is done; it starts again after N ms
+	NewToken                  // Node's sealer is exchanged for an empty one, and the operator has Node join anew
 )
 
 // What clients do. Other is the account.
@@ -100,6 +103,7 @@ var kindNames = map[Kind]string{
 	Crash: "crash", Image: "image", Rewind: "rewind", Clone: "clone", CloneAll: "clone all", PowerCut: "power cut", Depose: "depose", Lie: "lie", SlowDisk: "slow disk", SetClock: "set clock",
 	Cut: "cut", CutOneWay: "cut one way", Starve: "starve", Pause: "pause", Replay: "replay", Resend: "resend", Transfer: "transfer",
 	Replace: "replace", Remove: "remove", Stop: "stop", StopAll: "stop all", Leap: "leap",
+	HalfStop: "half stop", HalfBoot: "half boot", NewToken: "new token",
 	Register: "register", Change: "change", Wrong: "wrong", Right: "right", Again: "again", Ask: "ask", Delete: "delete", Drop: "drop",
 	ThiefRegisters: "thief registers", ThiefGuesses: "thief guesses", ThiefProves: "thief proves", ThiefRepeats: "thief repeats",
 	ThiefDeletes: "thief deletes",

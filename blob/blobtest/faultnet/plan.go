@@ -9,12 +9,16 @@ import (
 )
 
 // Nth has a fault happen to the nth request alone.
-func Nth(n int, fault Fault) Plan {
+func Nth(n int, fault Fault) Plan { return NthThen(n, fault, func() {}) }
+
+// NthThen is Nth, and calls then when it is the nth request's turn.
+func NthThen(n int, fault Fault, then func()) Plan {
 	return func(asked int, _ *http.Request) Fault {
-		if asked == n {
-			return fault
+		if asked != n {
+			return None
 		}
-		return None
+		then()
+		return fault
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/coffer-backup/coffer/blob/internal/transport"
 )
 
 // early is how long before its end an access token counts as ended, so that it does not end on the way.
@@ -34,6 +36,9 @@ type SourceOptions struct {
 
 // NewSource returns a source of tokens for credentials.
 func NewSource(c Credentials, o SourceOptions) *Source {
+	if o.HTTP == nil {
+		o.HTTP = transport.New(transport.Options{})
+	}
 	s := &Source{o: o, turn: make(chan struct{}, 1), credentials: c}
 	s.turn <- struct{}{}
 	return s

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -83,7 +84,22 @@ func newEpoch(ctx context.Context, sealer seal.Sealer, aad []byte) (*core.NewEpo
 	return e, err
 }
 
-func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Frame) (*core.Core, []core.Effect, error) {
+// noKey makes a sealer's error the core's, too.
+type noKey struct{ error }
+
+func (e noKey) Unwrap() error      { return e.error }
+func (noKey) Is(target error) bool { return target == core.ErrNoKey }
+
+// errOldStore is said of a store whose keys are gone.
+var errOldStore = errors.New("so this store cannot be opened any more: it is a copy from before the last snapshot or from before a later start, or the sealer is another one or was cleared; " +
+	"put the newest store and its own sealer back, or have a new node join with a ticket")
+
+func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Frame) (c *core.Core, effects []core.Effect, err error) {
+	defer func() {
+		if errors.Is(err, core.ErrNoKey) {
+			err = fmt.Errorf("%w, %w", err, errOldStore)
+		}
+	}()
 	loader := core.NewLoader(config.coreConfig(), func(keyID string, sealed, aad []byte) ([]byte, error) {
 		id, err := seal.ParseKeyID(keyID)
 		if err != nil {
@@ -91,11 +107,10 @@ func loadCore(ctx context.Context, conn *stream.Conn, config Config, f stream.Fr
 		}
 		key, err := config.Sealer.Open(ctx, id, sealed, aad)
 		if errors.Is(err, seal.ErrNoKey) {
-			err = errors.Join(err, core.ErrNoKey)
+			err = noKey{err}
 		}
 		return key, err
 	})
-	var err error
 	for {
 		switch record := f.(type) {
 		case stream.Load:

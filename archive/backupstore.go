@@ -5,10 +5,12 @@ package archive
 import (
 	"context"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coffer-backup/coffer/archive/format"
@@ -19,9 +21,10 @@ import (
 // the destination's own again. So one that was altered there, which a listing does not show, is found within this time.
 const indexTrust = 7 * 24 * time.Hour
 
-// An indexCache is a destination whose index objects are also kept on the device, sealed as they are. They never change, so that a
-// backup need not fetch all of them each time. What is in the cache counts only if it has the digest that names it.
-type indexCache struct {
+// A backupStore is the destination as one backup uses it. Index objects are also kept on the device, sealed as they are: they never
+// change, so that a backup need not fetch all of them each time. One that is kept counts only if it has the digest that names it. And what a
+// commit asks before its head is answered from one listing.
+type backupStore struct {
 	blob.Store
 	a       *Archive
 	prefix  string // of names of indexes
@@ -29,18 +32,20 @@ type indexCache struct {
 	fetch   bool // read all indexes from the destination, and only keep them
 	present map[format.Mark]int64
 
+	one atomic.Pointer[oneListing] // while a commit looks around
+
 	mu   sync.Mutex
 	name string // the last one that was read
 	data []byte
 }
 
-func newIndexCache(a *Archive, stateDir string, fetch bool, present map[format.Mark]int64) *indexCache {
-	return &indexCache{
+func newBackupStore(a *Archive, stateDir string, fetch bool, present map[format.Mark]int64) *backupStore {
+	return &backupStore{
 		Store: a.store, a: a, prefix: a.name(dirIndexes, ""), dir: filepath.Join(stateDir, "cache", "indexes"), fetch: fetch, present: present,
 	}
 }
 
-func (c *indexCache) digest(name string) (format.Digest, bool) {
+func (c *backupStore) digest(name string) (format.Digest, bool) {
 	rest, ok := strings.CutPrefix(name, c.prefix)
 	if !ok {
 		return format.Digest{}, false
@@ -48,10 +53,10 @@ func (c *indexCache) digest(name string) (format.Digest, bool) {
 	return format.ParseDigest(rest)
 }
 
-func (c *indexCache) path(d format.Digest) string { return filepath.Join(c.dir, d.String()) }
+func (c *backupStore) path(d format.Digest) string { return filepath.Join(c.dir, d.String()) }
 
 // ReadAt reads an index as a whole at its first touch, with one request.
-func (c *indexCache) ReadAt(ctx context.Context, name string, p []byte, off int64) (int, error) {
+func (c *backupStore) ReadAt(ctx context.Context, name string, p []byte, off int64) (int, error) {
 	d, ok := c.digest(name)
 	if !ok {
 		return c.Store.ReadAt(ctx, name, p, off)
@@ -73,7 +78,7 @@ func (c *indexCache) ReadAt(ctx context.Context, name string, p []byte, off int6
 }
 
 // load returns an index that is whole, or nil: then the caller finds out what is wrong with it.
-func (c *indexCache) load(ctx context.Context, name string, d format.Digest) []byte {
+func (c *backupStore) load(ctx context.Context, name string, d format.Digest) []byte {
 	size, there := c.present[format.Mark{Type: format.TypeIndex, Name: d}]
 	if !there || size <= 0 || size > format.MaxObjectSize {
 		return nil
@@ -93,7 +98,7 @@ func (c *indexCache) load(ctx context.Context, name string, d format.Digest) []b
 }
 
 // kept returns an index from the device's disk, or nil.
-func (c *indexCache) kept(d format.Digest, size int64) []byte {
+func (c *backupStore) kept(d format.Digest, size int64) []byte {
 	info, err := os.Stat(c.path(d))
 	if err != nil || info.Size() != size {
 		return nil
@@ -109,7 +114,7 @@ func (c *indexCache) kept(d format.Digest, size int64) []byte {
 }
 
 // keep stores an index on the device, as of now. That it fails costs time only.
-func (c *indexCache) keep(d format.Digest, data []byte) {
+func (c *backupStore) keep(d format.Digest, data []byte) {
 	if os.MkdirAll(c.dir, 0o700) != nil {
 		return
 	}
@@ -124,8 +129,27 @@ func (c *indexCache) keep(d format.Digest, data []byte) {
 	}
 }
 
+// List answers from the one listing while there is one.
+func (c *backupStore) List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error] {
+	if one := c.one.Load(); one != nil {
+		if infos, ok := (*one)[prefix]; ok {
+			return func(yield func(blob.Info, error) bool) {
+				for _, info := range infos {
+					if !yield(info, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+	return c.Store.List(ctx, prefix)
+}
+
 // Put also keeps the index: what was stored is what would be read.
-func (c *indexCache) Put(ctx context.Context, name string, data []byte) error {
+func (c *backupStore) Put(ctx context.Context, name string, data []byte) error {
+	if strings.HasPrefix(name, c.a.name(dirHeads, "")) {
+		c.one.Store(nil) // what follows must see what is there then
+	}
 	err := c.Store.Put(ctx, name, data)
 	if d, ok := c.digest(name); ok && err == nil {
 		c.keep(d, data)
@@ -134,7 +158,7 @@ func (c *indexCache) Put(ctx context.Context, name string, data []byte) error {
 }
 
 // tidy removes what the newest head does not name.
-func (c *indexCache) tidy() {
+func (c *backupStore) tidy() {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return
