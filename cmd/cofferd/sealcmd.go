@@ -31,7 +31,7 @@ type sealCheckCmd struct {
 }
 
 func (sealCheckCmd) Help() string {
-	return "It makes some fifty keys in a place of their own, and destroys them; the node's own keys are not touched. Hardware wears a little with each.\n\n" +
+	return "It makes some sixty keys in a place of their own, and destroys them; the node's own keys are not touched. Hardware wears a little with each.\n\n" +
 		"With --wrong-pin the device is told a wrong PIN once, which it may count. The right one follows at once; with tokens that starts the count anew."
 }
 
