@@ -7,6 +7,7 @@ package vault
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -39,7 +40,7 @@ func TestHardwareFails(t *testing.T) {
 			h := make(t)
 			log := new(heard)
 			w := newWorld(t, nil)
-			w.config.Seal, w.config.RotateMs, w.config.late, w.config.Logger = h.seal, 100, 20*time.Millisecond, slog.New(slog.NewTextHandler(log, nil))
+			w.config.Seal, w.config.RotateMs, w.config.late, w.config.Logger = h.seal, 100, 300*time.Millisecond, slog.New(slog.NewTextHandler(log, nil))
 			w.create()
 			w.start()
 			k := [32]byte{7}
@@ -50,15 +51,20 @@ func TestHardwareFails(t *testing.T) {
 				}
 				t.Run(fault, func(t *testing.T) { w.endure(t, log, hurt[0], hurt[1]) })
 			}
+			if h.seal.Kind == seal.PKCS11 {
+				t.Run("a copy of the folder is opened", w.overtaken)
+			}
 			w.restart()
 			if r, err := w.client("alice").Recover(t.Context(), "correct horse battery", id); err != nil || r.K != k {
 				t.Errorf("afterwards: %v", err)
 			}
-			h.hang() // a node that is stopped does not wait for it
+			if h.seal.Kind == seal.TPM2 { // a node that is stopped does not wait for it; a call in a token's module cannot be ended but with the process
+				h.hang()
+				defer h.goOn()
+			}
 			if err := w.halt(); err != nil {
 				t.Error(err)
 			}
-			h.goOn()
 		})
 	}
 }
@@ -73,7 +79,6 @@ func (w *world) endure(t *testing.T, log *heard, hurt, mend func()) {
 		return &s
 	}
 	see("it works", works)
-	alarms := log.count("level=ERROR")
 	hurt()
 	k := [32]byte{1}
 	account := strings.ReplaceAll(t.Name(), "/", " ")
@@ -90,10 +95,39 @@ func (w *world) endure(t *testing.T, log *heard, hurt, mend func()) {
 	if s := w.vault.Status(); s.Epoch != failing.Epoch || !s.Serving {
 		t.Errorf("without its sealer it serves: %t, in epoch %d, and before in %d", s.Serving, s.Epoch, failing.Epoch)
 	}
+	// As often as it began to fail: slow hardware may have done so before this test hurt it.
+	if n, again := log.count("level=ERROR"), log.count("the sealer works again"); n != again+1 {
+		t.Errorf("%d alarms, %d ends of them: %s", n, again, log.text.String())
+	}
 	mend()
 	see("it has caught up", func(s *Status) bool { return works(s) && s.Epoch > failing.Epoch })
-	if n := log.count("level=ERROR"); n != alarms+1 {
-		t.Errorf("%d alarms: %s", n-alarms, log.text.String())
+}
+
+// overtaken: somebody opens a copy of the node's folder at its token. The node goes on with what it has, destroys nothing, and says so until it is started again.
+func (w *world) overtaken(t *testing.T) {
+	copied := filepath.Join(t.TempDir(), "seal")
+	if err := os.CopyFS(copied, os.DirFS(w.config.sealDir())); err != nil {
+		t.Fatal(err)
+	}
+	err := os.Chmod(copied, 0o700)
+	for _, name := range []string{"anchor", "lock"} {
+		err = errors.Join(err, os.Chmod(filepath.Join(copied, name), 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief, err := w.config.Seal.Open(t.Context(), copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	k := [32]byte{1}
+	w.register("mallory", "correct horse battery", &k)
+	eventually(t, "the node says that its keys were taken over", func() bool {
+		return strings.Contains(w.vault.Status().Sealer.Error, "has taken the token's keys over")
+	})
+	if left := w.guessesLeft("mallory"); left != 10 {
+		t.Errorf("%d guesses left", left)
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/coffer-backup/coffer/seal"
@@ -39,6 +41,8 @@ type Seal struct {
 	PIN Secret `json:"-"`
 
 	Piped bool `json:"pin_piped,omitempty"` // a core's process finds the PIN in a pipe
+
+	auth Secret // in the place of AuthFile's
 }
 
 // Errors of a sealer's settings.
@@ -109,7 +113,11 @@ func ParseSeal(text string) (s Seal, err error) {
 }
 
 func (s *Seal) tpm2(dir string) tpm2.Config {
-	return tpm2.Config{Folder: dir, Device: s.Device, PCRs: s.PCRs, Auth: secretFile(s.AuthFile), OwnerAuth: secretFile(s.OwnerAuthFile)}
+	auth := secretFile(s.AuthFile)
+	if s.auth != nil {
+		auth = s.auth
+	}
+	return tpm2.Config{Folder: dir, Device: s.Device, PCRs: s.PCRs, Auth: auth, OwnerAuth: secretFile(s.OwnerAuthFile)}
 }
 
 func (s *Seal) pkcs11(dir string) pkcs11.Config {
@@ -170,6 +178,34 @@ func (s *Seal) Remove(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	return os.RemoveAll(dir)
+}
+
+// WithSecret is s with another PIN or auth value; false if it has none.
+func (s *Seal) WithSecret(secret Secret) (other Seal, ok bool) {
+	other = *s
+	switch {
+	case s.Kind == seal.PKCS11:
+		other.PIN, other.PINFile = secret, ""
+	case s.Kind == seal.TPM2 && s.AuthFile != "":
+		other.auth = secret
+	default:
+		return other, false
+	}
+	return other, true
+}
+
+// SecretRefused says whether an error of Open means that the hardware did not take the PIN or the auth value.
+func SecretRefused(err error) bool {
+	return errors.Is(err, pkcs11.ErrPIN) || errors.Is(err, tpm2.ErrAuth)
+}
+
+// Forgive lets a PIN be tried in dir that was refused there.
+func (s *Seal) Forgive(dir string) error {
+	err := os.Remove(filepath.Join(dir, pkcs11.RefusedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // sealer makes of a driver's nil pointer a nil interface.

@@ -37,7 +37,8 @@ func (f *fleet) add(ctx context.Context, n *fleetNode) error {
 // votes reports whether a node is a voter in every partition.
 func votes(s *operator.Status) bool {
 	return len(s.Partitions) > 0 && !slices.ContainsFunc(s.Partitions, func(p vault.Partition) bool {
-		return p.Leader == 0 || !slices.Contains(p.Voters, s.Slot)
+		// Of a slot whose core was started again the voter may be the last one, and this one a learner.
+		return p.Leader == 0 || !slices.Contains(p.Voters, s.Slot) || p.Role == vault.RoleNone || p.Role == vault.RoleLearner
 	})
 }
 

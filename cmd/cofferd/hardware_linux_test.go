@@ -71,10 +71,11 @@ func TestFleetInHardware(t *testing.T) {
 		}
 	}
 	guess()
+	before, _ := f.status(1)
 	for _, pid := range proc.ChildrenOf(f.running[1].Process.Pid) { // a core
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	f.awaitVote(1)
+	f.await(1, "its next core votes", func(s *operator.Status) bool { return votes(s) && s.Incarnation != before.Incarnation })
 	f.running[2].Process.Kill() // a host
 	<-f.running[2].ended
 	f.start(2)

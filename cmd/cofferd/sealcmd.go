@@ -25,10 +25,14 @@ type sealCmd struct {
 	Suite sealSuiteCmd `cmd:"" hidden:"" help:"Run the suite in a place that is made."`
 }
 
-type sealCheckCmd struct{ nodeFlag }
+type sealCheckCmd struct {
+	nodeFlag
+	WrongPIN bool `name:"wrong-pin" help:"Try a wrong PIN or auth value, too: once, and then the right one."`
+}
 
 func (sealCheckCmd) Help() string {
-	return "It makes some fifty keys in a place of their own, and destroys them; the node's own keys are not touched. Hardware wears a little with each."
+	return "It makes some sixty keys in a place of their own, and destroys them; the node's own keys are not touched. Hardware wears a little with each.\n\n" +
+		"With --wrong-pin the device is told a wrong PIN once, which it may count. The right one follows at once; with tokens that starts the count anew."
 }
 
 func (c *sealCheckCmd) Run(a *app) (err error) {
@@ -53,6 +57,11 @@ func (c *sealCheckCmd) Run(a *app) (err error) {
 	defer func() { err = errors.Join(err, sealer.Remove(context.WithoutCancel(a.ctx), place)) }()
 	if err := s.Close(); err != nil {
 		return err
+	}
+	if c.WrongPIN {
+		if err := checkWrongPIN(a, &sealer, place); err != nil {
+			return err
+		}
 	}
 	if err := c.suite(a, &sealer, place); err != nil {
 		return fmt.Errorf("the sealer does not keep its contract, see above: %w", err)

@@ -223,7 +223,8 @@ func TestNodeTokenAtTerminal(t *testing.T) {
 	serves(t, file, p)
 	hides(t, p)
 	stops(t, p)
-	if check := typePIN(t, token, "seal", "check", "--config", file); check.code(t) != codeOK || !strings.Contains(check.said(check.out), "MEDIAN") {
+	check := typePIN(t, token, "seal", "check", "--wrong-pin", "--config", file)
+	if check.code(t) != codeOK || !strings.Contains(check.said(check.out), "MEDIAN") || !strings.Contains(check.said(check.out), "tried once") {
 		t.Errorf("seal check: %s%s", check.said(check.out), check.said(check.err))
 	}
 }

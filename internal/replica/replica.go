@@ -189,9 +189,11 @@ func (r *Replica) end(s *session, life context.Context, cut context.CancelCauseF
 	context.AfterFunc(life, func() { late.Stop() })
 }
 
-// leave ends what hear began.
+// leave ends what hear began. What the core said of itself is no longer so.
 func (r *Replica) leave() {
 	r.descriptor.Store(nil)
+	last := r.stats.Load()
+	r.stats.Store(&stream.Stats{Slot: last.Slot, Accounts: last.Accounts, Epoch: last.Epoch})
 	r.desk.clear()
 	r.clerk.shut()
 }

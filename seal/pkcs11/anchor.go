@@ -17,9 +17,8 @@ import (
 
 // What the folder may hold beside the lock.
 const (
-	anchorName  = "anchor"
-	anchorNew   = "anchor.new"  // of a Create or Remove that has not ended
-	refusedName = "pin-refused" // an empty file; while it is there, no PIN is tried
+	anchorName = "anchor"
+	anchorNew  = "anchor.new" // of a Create or Remove that has not ended
 )
 
 // An anchor names the token and our objects in it. Nothing in it is secret.
@@ -81,7 +80,7 @@ func (s *Sealer) remember(err error) error {
 	if !errors.Is(err, ErrPIN) {
 		return err
 	}
-	if writing := s.files.Write(refusedName, nil); writing != nil && !errors.Is(writing, fs.ErrExist) {
+	if writing := s.files.Write(RefusedName, nil); writing != nil && !errors.Is(writing, fs.ErrExist) {
 		err = errors.Join(err, writing)
 	}
 	s.refused = s.again(err)
@@ -91,12 +90,12 @@ func (s *Sealer) remember(err error) error {
 // wasRefused says whether a PIN was refused before, and nobody has seen to it.
 func (s *Sealer) wasRefused() error {
 	names, err := s.files.Names()
-	if err == nil && slices.Contains(names, refusedName) {
+	if err == nil && slices.Contains(names, RefusedName) {
 		err = s.again(ErrPIN)
 	}
 	return err
 }
 
 func (s *Sealer) again(err error) error {
-	return fmt.Errorf("%w; correct the PIN, then remove the file %s", err, filepath.Join(s.config.Folder, refusedName))
+	return fmt.Errorf("%w; correct the PIN, then remove the file %s", err, filepath.Join(s.config.Folder, RefusedName))
 }

@@ -55,9 +55,18 @@ func begin(ctx context.Context, config Config, through func(cryptoki) cryptoki,
 		return none, set(s)
 	})
 	if err != nil {
-		return nil, in(config, errors.Join(err, s.Close()))
+		return nil, in(config, errors.Join(err, s.abandon(err)))
 	}
 	return s, nil
+}
+
+// abandon closes what did not open. It does not wait a second time for a token that hangs.
+func (s *Sealer) abandon(err error) error {
+	if errors.Is(err, errSilent) {
+		go s.Close()
+		return nil
+	}
+	return s.Close()
 }
 
 func in(config Config, err error) error {

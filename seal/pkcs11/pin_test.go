@@ -41,7 +41,7 @@ func TestWrongPIN(t *testing.T) {
 	}
 	for range 3 {
 		err := start(wrongPIN)
-		if !errors.Is(err, ErrPIN) || !strings.Contains(err.Error(), filepath.Join(config.Folder, refusedName)) || strings.Contains(err.Error(), wrongPIN) {
+		if !errors.Is(err, ErrPIN) || !strings.Contains(err.Error(), filepath.Join(config.Folder, RefusedName)) || strings.Contains(err.Error(), wrongPIN) {
 			t.Fatalf("%v", err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestWrongPIN(t *testing.T) {
 	if err := start(rightPIN); !errors.Is(err, ErrPIN) {
 		t.Errorf("%v", err)
 	}
-	if err := os.Remove(filepath.Join(config.Folder, refusedName)); err != nil {
+	if err := os.Remove(filepath.Join(config.Folder, RefusedName)); err != nil {
 		t.Fatal(err)
 	}
 	if err := start(rightPIN); err != nil || token.logins != 2 {

@@ -49,6 +49,9 @@ type Config struct {
 // DefaultTimeout is far above what a healthy token takes to make a key.
 const DefaultTimeout = 30 * time.Second
 
+// RefusedName is that of an empty file in the folder. While it is there, no PIN is tried.
+const RefusedName = "pin-refused"
+
 // What this driver can say beyond the contract.
 var (
 	// ErrNoCgo means that this binary cannot speak to any token.

@@ -144,8 +144,10 @@ func (c *Config) patience(ctx context.Context) (context.Context, context.CancelF
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: nothing came in %v", ErrUnavailable, timeout))
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: %w in %v", ErrUnavailable, errSilent, timeout))
 }
+
+var errSilent = errors.New("nothing came")
 
 // call does one thing at the token, in a session.
 func call[T any](ctx context.Context, s *Sealer, input []byte, do func(*link) (T, error)) (T, error) {

@@ -34,6 +34,7 @@ var faults = []struct{ fault, subtest string }{
 	{"destroying again fails", "destroy"},
 	{"destroyed keys are listed", "keys lists"},
 	{"the context is ignored", "cancelled before"},
+	{"a cancelled call closes it", "cancelled meanwhile"},
 	{"the aad is wiped", "slices are the caller's"},
 	{"no tier", "tier"},
 	{"closing again fails", "closed"},
@@ -54,8 +55,11 @@ func (b *broken) Seal(ctx context.Context, id seal.KeyID, secret, aad []byte) ([
 }
 
 func (b *broken) Open(ctx context.Context, id seal.KeyID, sealed, aad []byte) ([]byte, error) {
-	if b.is("aad is ignored") {
+	switch {
+	case b.is("aad is ignored"):
 		aad = nil
+	case b.is("a cancelled call closes it"):
+		context.AfterFunc(ctx, func() { b.Sealer.Close() })
 	}
 	if b.ghost[id] {
 		return nil, seal.ErrNoKey

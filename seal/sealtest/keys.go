@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/coffer-backup/coffer/seal"
 )
@@ -108,6 +109,60 @@ func testCancelled(f *fixture) {
 	f.opens(id, sealed, aad, secret)
 	if now := len(f.keys()); now != before {
 		f.Errorf("%d keys became %d", before, now)
+	}
+}
+
+// testCancelledMeanwhile ends contexts while a slow device may be in the middle of a call, one call at a time: such a call has its effect or not, and fails with whatever fits but
+// what would be a lie. What comes after it finds the sealer in order, and no late answer.
+func testCancelledMeanwhile(f *fixture) {
+	id := f.newKey()
+	sealed, before := f.seal(id, secret, aad), f.keys()
+	for range 3 {
+		gone := f.newKey()
+		before = append(before, gone)
+		for name, method := range map[string]func(context.Context) error{
+			"NewKey":  func(ctx context.Context) error { _, err := f.NewKey(ctx); return err },
+			"Seal":    func(ctx context.Context) error { _, err := f.Seal(ctx, id, secret, aad); return err },
+			"Open":    func(ctx context.Context) error { _, err := f.Open(ctx, id, sealed, aad); return err },
+			"Keys":    func(ctx context.Context) error { _, err := f.Keys(ctx); return err },
+			"Destroy": func(ctx context.Context) error { return f.Destroy(ctx, gone) },
+		} {
+			ctx, cancel := context.WithCancel(f.Context())
+			go cancel()
+			if err := method(ctx); isLie(err) {
+				f.Errorf("%s: %v", name, err)
+			}
+			cancel()
+			f.settles(id, sealed)
+		}
+		f.check(f.Destroy(f.Context(), gone))
+		f.lists(gone, false)
+	}
+	f.reopen()
+	f.opens(id, sealed, aad, secret)
+	for _, made := range f.keys() {
+		if !slices.Contains(before, made) {
+			f.made = append(f.made, made) // by a NewKey that nobody waited for
+		}
+	}
+}
+
+// isLie means that an error says of a key that lives, or of a sealer that is open, what is not so.
+func isLie(err error) bool {
+	return errors.Is(err, seal.ErrNoKey) || errors.Is(err, seal.ErrTampered) || errors.Is(err, seal.ErrClosed)
+}
+
+// settles opens what it can open until that succeeds: a device that is still busy with a call that nobody waits for may refuse the next, and calls may be repeated.
+func (f *fixture) settles(id seal.KeyID, sealed []byte) {
+	f.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		got, err := f.Open(f.Context(), id, sealed, aad)
+		if err == nil && bytes.Equal(got, secret) {
+			return
+		}
+		if err == nil || isLie(err) || time.Now().After(end) {
+			f.Fatalf("after a call that was cancelled: %q, %v", got, err)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 // Run tests a driver against the contract of [seal.Sealer]. Each subtest calls open once. Reopen closes
 // the sealer that is open, if it still is, and opens its place again, as a restart of the process does;
-// it ends the test when it cannot. The suite makes about 50 keys.
+// it ends the test when it cannot. The suite makes about 60 keys.
 //
 //	func TestDriver(t *testing.T) {
 //		sealtest.Run(t, func(t *testing.T) (seal.Sealer, func() seal.Sealer) { ... })
@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) (s seal.Sealer, reopen func() sea
 		{"destroy", testDestroy},
 		{"rotation survives reopen", testRotation},
 		{"cancelled before", testCancelled},
+		{"cancelled meanwhile", testCancelledMeanwhile},
 		{"closed", testClosed},
 		{"concurrent use", testConcurrent},
 		{"destroy beside open", testDestroyBesideOpen},
