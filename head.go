@@ -41,6 +41,10 @@ type seenHead struct {
 type seenAt struct {
 	Destination string `json:"destination"`
 	seenHead
+
+	// Lacks means that the state was brought there without objects that no destination had then, or gave out. It shows in no head, so
+	// it is remembered until they have been brought.
+	Lacks bool `json:"lacks,omitempty"`
 }
 
 func newSeen(h archive.Head) seenHead {
@@ -68,6 +72,11 @@ func (m *memory) at(destination string) (archive.Head, error) {
 	return archive.Head{}, nil
 }
 
+// lacks says whether a destination was brought a state without all that this names.
+func (m *memory) lacks(destination string) bool {
+	return slices.ContainsFunc(m.Destinations, func(s seenAt) bool { return s.Destination == destination && s.Lacks })
+}
+
 // memory returns what was seen of the archive. A file of a version that knew one destination only is of the first one.
 func (d *Device) memory(c Config) (memory, error) {
 	var m memory
@@ -83,7 +92,7 @@ func (d *Device) memory(c Config) (memory, error) {
 		return memory{}, fmt.Errorf("%w (%s)", err, filepath.Join(d.dir, headFile))
 	}
 	if len(m.Destinations) == 0 && len(c.Destinations) > 0 {
-		m.Destinations, m.upgraded = []seenAt{{c.Destinations[0], m.seenHead}}, true
+		m.Destinations, m.upgraded = []seenAt{{Destination: c.Destinations[0], seenHead: m.seenHead}}, true
 	}
 	return m, nil
 }
@@ -109,6 +118,19 @@ func (d *Device) remember(c Config, destination string, h archive.Head, lower bo
 
 func (d *Device) setApart(c Config, apart bool) error {
 	return d.updateMemory(c, func(m *memory) { m.Apart = apart })
+}
+
+func (d *Device) setLacks(c Config, destination string, lacks bool) error {
+	return d.updateMemory(c, func(m *memory) {
+		i := slices.IndexFunc(m.Destinations, func(s seenAt) bool { return s.Destination == destination })
+		if i < 0 && lacks {
+			m.Destinations = append(m.Destinations, seenAt{Destination: destination})
+			i = len(m.Destinations) - 1
+		}
+		if i >= 0 {
+			m.Destinations[i].Lacks = lacks
+		}
+	})
 }
 
 // updateMemory changes what was seen, durably, if change changes it.

@@ -31,8 +31,11 @@ func (ps *places) lead(ctx context.Context, main *place, progress *archive.Progr
 		}
 		relation, err := ps.compare(ctx, main, p)
 		if err == nil && relation == archive.Behind {
-			_, err = p.archive.CatchUp(ctx, main.archive, archive.CatchUpOptions{Progress: progress})
-			main.asSeen = false
+			err = ps.catchUp(ctx, p, main, archive.CatchUpOptions{Progress: progress})
+			for _, name := range main.progress.Missing {
+				main.archive.Notice(fmt.Sprintf("%s is at neither destination; run repair", name))
+			}
+			main.progress, main.asSeen = archive.CatchUpReport{}, false
 		} else if err == nil && relation == archive.Apart {
 			err = main.archive.Join(ctx, p.archive, progress)
 			main.asSeen = false
@@ -104,16 +107,28 @@ func (ps *places) follow(ctx context.Context, main *place, sweep bool, progress 
 			err = fmt.Errorf("%w: %s", archive.ErrConcurrent, p.text)
 		}
 		if err == nil {
-			var report *archive.CatchUpReport
-			if report, err = main.archive.CatchUp(ctx, p.archive, archive.CatchUpOptions{Others: ps.stores(p), Sweep: sweep, Progress: progress}); err == nil {
-				p.progress = *report
-			}
+			err = ps.catchUp(ctx, main, p, archive.CatchUpOptions{Others: ps.stores(p), Sweep: sweep, Progress: progress})
 		}
 		if err != nil {
 			p.fail(err)
 		}
 	}
 	ps.together(main)
+}
+
+// catchUp brings one place to another's state, and remembers whether all that this names came with it. Where it did not, every run looks again.
+func (ps *places) catchUp(ctx context.Context, from, to *place, o archive.CatchUpOptions) error {
+	o.Recheck = ps.memory.lacks(to.text)
+	o.OnMissing = func([]string) error { return ps.d.setLacks(ps.c, to.text, true) }
+	report, err := from.archive.CatchUp(ctx, to.archive, o)
+	if err != nil {
+		return err
+	}
+	to.progress = *report
+	if o.Recheck && len(report.Missing) == 0 {
+		return ps.d.setLacks(ps.c, to.text, false)
+	}
+	return nil
 }
 
 // together forgets that places were apart, once all of them are one.

@@ -294,6 +294,62 @@ func TestHiddenObjectsAreHealed(t *testing.T) {
 	holds(t, w.second(), key, 3)
 }
 
+// TestLackIsRemembered: one destination does not give out a pack while the other is caught up. That is reported by each run, not only by the first, until
+// the pack is there again and has been brought.
+func TestLackIsRemembered(t *testing.T) {
+	w, d, key := both(t)
+	at(t, d, coffer.BackupOptions{})
+	move(t, w.second(), w.second()+" away")
+	w.next(t, "two")
+	at(t, d, coffer.BackupOptions{})
+	if err := os.Remove(filepath.Join(w.setup.Source, "two")); err != nil { // so that the source cannot heal it
+		t.Fatal(err)
+	}
+	at(t, d, coffer.BackupOptions{})
+	move(t, w.second()+" away", w.second())
+	config, err := d.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hidden string
+	packs, err := filepath.Glob(filepath.Join(w.setup.Destination, config.Archive.String(), "packs", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pack := range packs {
+		if _, err := os.Stat(strings.Replace(pack, w.setup.Destination, w.second(), 1)); err != nil {
+			hidden = pack
+			break
+		}
+	}
+	aside := filepath.Join(w.dir, "aside")
+	move(t, hidden, aside)
+	for run := range 3 {
+		runs := at(t, d, coffer.BackupOptions{})
+		if second := runs["second"]; second.Outcome != coffer.OutcomeFailed || second.Cause != coffer.CauseDamaged {
+			t.Errorf("run %d: %+v", run, second)
+		}
+		if second := survey(t, d)["second"]; second.State != coffer.StateBehind || !second.Lacks {
+			t.Errorf("run %d: %+v", run, second)
+		}
+	}
+	move(t, aside, hidden)
+	for run := range 2 {
+		if second := at(t, d, coffer.BackupOptions{})["second"]; second.Outcome != coffer.OutcomeOK || (second.Objects > 0) != (run == 0) {
+			t.Errorf("when it is there again, run %d: %+v", run, second)
+		}
+	}
+	if second := survey(t, d)["second"]; second.State != coffer.StateNewest || second.Lacks {
+		t.Errorf("%+v", second)
+	}
+	a, err := coffer.OpenArchive(t.Context(), w.setup.Destination, coffer.ID{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	holds(t, w.second(), key, len(a.Snapshots()))
+}
+
 // TestUpgradedConfig: a device that an older program has set up goes on with its one destination, and its memory is of that.
 func TestUpgradedConfig(t *testing.T) {
 	w, d, key := enabled(t)

@@ -23,6 +23,7 @@ type DestinationState struct {
 	State       State     `json:"state"`
 	Generation  uint64    `json:"generation"`         // 0: unknown or none yet
 	Behind      int       `json:"behind"`             // snapshots that it lacks, as far as is known
+	Lacks       bool      `json:"lacks,omitempty"`    // objects of its state that no destination had, or gave out
 	LastGood    time.Time `json:"last_good,omitzero"` // end of the last run after which it had the newest state
 	LastFailure *Failure  `json:"last_failure"`       // of the last 50 runs; nil: none since LastGood
 	Err         error     `json:"-"`                  // of this survey
@@ -95,7 +96,8 @@ func (p *place) state(ps *places, main *place, history *History) DestinationStat
 	if p.archive != nil && main != nil {
 		s.State, s.Generation = StateNewest, p.archive.Head().Generation
 		s.Behind = main.archive.SnapshotsMissing(p.archive)
-		if s.Behind > 0 || s.Generation < max(main.archive.Head().Generation, ps.memory.Generation) {
+		s.Lacks = ps.memory.lacks(p.text)
+		if s.Behind > 0 || s.Lacks || s.Generation < max(main.archive.Head().Generation, ps.memory.Generation) {
 			s.State = StateBehind
 		}
 	}

@@ -18,7 +18,12 @@ import (
 type CatchUpOptions struct {
 	Others   []blob.Store // further destinations of the archive, from which missing objects are fetched
 	Sweep    bool         // also look for what may be deleted where there is no new state, as after a prune
+	Recheck  bool         // also look for what is missing where there is no new state, as after a report of missing objects
 	Progress *Progress
+
+	// OnMissing is told of what no destination has, before b gets the state that names it, so that it is not forgotten: b will look like one that
+	// has all. Its error ends CatchUp.
+	OnMissing func(names []string) error
 }
 
 // CatchUpReport says what CatchUp did.
@@ -48,8 +53,13 @@ func (a *Archive) CatchUp(ctx context.Context, b *Archive, o CatchUpOptions) (*C
 		return nil, err
 	}
 	report := &CatchUpReport{}
-	if !slices.Equal(a.tips, b.tips) {
+	if !slices.Equal(a.tips, b.tips) || o.Recheck {
 		if report, err = a.bring(ctx, b, o.Others, o.Progress); err != nil {
+			return nil, err
+		}
+	}
+	if len(report.Missing) > 0 && o.OnMissing != nil {
+		if err := o.OnMissing(report.Missing); err != nil {
 			return nil, err
 		}
 	}

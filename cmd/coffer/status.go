@@ -159,6 +159,8 @@ func (s *destinationStatus) line() string {
 		line = "cannot be used: " + escaped(s.Err.Error())
 	case s.State == coffer.StateNewest:
 		line = "has the newest state"
+	case s.Lacks && s.Behind == 0:
+		line = "lacks objects that no other destination gave out"
 	case s.Behind > 0:
 		line = fmt.Sprintf("behind by %s", count(int64(s.Behind), "snapshot"))
 	default:
