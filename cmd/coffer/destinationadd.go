@@ -71,6 +71,8 @@ func (c *destinationAddCmd) Run(a *app) error {
 		if where, err = keepCredentials(&trial, secrets, l); err != nil {
 			return err
 		}
+	} else if err := secrets.DeleteSecret(destination.SecretName(l)); err != nil { // of an earlier login, which would come before the environment's
+		return err
 	}
 	if err := destination.Book(dir).Add(known); err != nil {
 		return err
