@@ -39,6 +39,10 @@ type CopyReport struct {
 // Heads are copied last, and only if all else is at the target: at each moment that holds its older state, or the whole new
 // one. Nothing is deleted there. A copy that was interrupted goes on where it stopped.
 //
+// What cannot be checked is who made a head or a keyring. A hostile source can make some that look like those of this archive, and which the
+// target's devices then refuse: they read what was there before with AllowOlder, and Repair takes the others out. So bring to a good copy only what comes
+// from a destination that one trusts so far, or let a device that has the key do it, as one of its destinations.
+//
 // The target may have states that the source has not, because a device continued the archive there. They stay, and are said; the next
 // backup there joins them.
 //
@@ -237,7 +241,7 @@ func wholeKeyring(ctx context.Context, store blob.Store, id ID, epoch uint32) ([
 	for copy := 1; copy <= keyCopies; copy++ {
 		data, err := readAll(ctx, store, keyName(id, epoch, copy), maxKeyring)
 		if err == nil {
-			err = format.CheckKeyring(id, data)
+			err = checkKeyring(id, epoch, data)
 		}
 		switch {
 		case err == nil:
@@ -247,6 +251,17 @@ func wholeKeyring(ctx context.Context, store blob.Store, id ID, epoch uint32) ([
 		}
 	}
 	return nil, nil
+}
+
+// checkKeyring tells without the key whether a keyring is whole, and of the epoch that its name says.
+func checkKeyring(id ID, epoch uint32, data []byte) error {
+	if err := format.CheckKeyring(id, data); err != nil {
+		return err
+	}
+	if is, err := format.EpochOf(id, format.TypeKeyring, data); err != nil || is != epoch {
+		return fmt.Errorf("%w: keyring %d is one of another epoch", ErrDamaged, epoch)
+	}
+	return nil
 }
 
 // heads copies the heads, newest first: the first of them makes the whole new state the target's, and of those that follow, each
@@ -266,6 +281,12 @@ func (c *copying) heads(ctx context.Context, heads, there []headName) error {
 		}
 		o := object{name: c.source.name(dirHeads, h.String()), digest: h.digest, limit: format.MaxObjectSize}
 		data, err := readNamed(ctx, c.source.store, o)
+		if err == nil {
+			// As far as can be told without the key: what is no head would stand before the target's own newest one.
+			if _, err = format.EpochOf(c.source.id, format.TypeHead, data); err != nil {
+				err = fmt.Errorf("%w: object %s is no head of this archive: %w", ErrDamaged, o.name, err)
+			}
+		}
 		switch {
 		case errors.Is(err, blob.ErrNotFound) && i > 0: // a commit at the source has cleaned it away
 			continue

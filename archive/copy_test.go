@@ -139,6 +139,37 @@ func TestCopyDamage(t *testing.T) {
 	}
 }
 
+// TestCopyForged: a source that shows a newer head and a newer keyring which are none does not get them before those of a good copy.
+func TestCopyForged(t *testing.T) {
+	w := newWorld(t)
+	d := w.device()
+	grow(w, d, 2)
+	to := blobtest.Memory()
+	copyTo(t, w.store, to, w.id)
+	was := names(t, to, "")
+
+	ring, err := readAll(t.Context(), w.store, keyName(w.id, 1, 1), maxKeyring)
+	must(t, err)
+	index := w.names(dirIndexes)[0] // is sealed for this archive, and no head
+	other, err := readAll(t.Context(), w.store, index, format.MaxObjectSize)
+	must(t, err)
+	for _, junk := range [][]byte{[]byte("no head at all"), other} {
+		name := headName{99, format.DigestOf(junk)}
+		must(t, w.store.Put(t.Context(), w.id.String()+"/"+dirHeads+name.String(), junk))
+	}
+	for copy := 1; copy <= keyCopies; copy++ {
+		must(t, w.store.Put(t.Context(), keyName(w.id, 9, copy), ring))
+	}
+	for _, keepGoing := range []bool{false, true} {
+		r, err := Copy(t.Context(), w.store, to, w.id, CopyOptions{KeepGoing: keepGoing})
+		must(t, err)
+		if r.Whole || len(r.Damage) == 0 || !slices.Equal(names(t, to, ""), was) {
+			t.Errorf("%+v, %q", r, names(t, to, ""))
+		}
+	}
+	checkArchive(t, to, w.id, w.key, w.want)
+}
+
 // TestCopyKeepGoing brings over what there is.
 func TestCopyKeepGoing(t *testing.T) {
 	w := newWorld(t)

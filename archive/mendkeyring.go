@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/coffer-backup/coffer/archive/format"
 	"github.com/coffer-backup/coffer/blob"
 )
 
@@ -89,7 +88,7 @@ func FetchKeyring(ctx context.Context, store, other blob.Store, id ID) (mended [
 		looked[info.Name] = true
 		good, err := readAll(ctx, other, info.Name, maxKeyring)
 		if err == nil {
-			err = format.CheckKeyring(id, good)
+			err = checkKeyring(id, epoch, good)
 		}
 		if errors.Is(err, ErrDamaged) {
 			continue
@@ -98,7 +97,7 @@ func FetchKeyring(ctx context.Context, store, other blob.Store, id ID) (mended [
 			return mended, err
 		}
 		have, err := readAll(ctx, store, info.Name, maxKeyring)
-		if err == nil && format.CheckKeyring(id, have) == nil {
+		if err == nil && checkKeyring(id, epoch, have) == nil {
 			continue
 		}
 		if err != nil && !errors.Is(err, blob.ErrNotFound) && !errors.Is(err, ErrDamaged) {
