@@ -25,6 +25,7 @@ type place struct {
 	progress archive.CatchUpReport
 	lacked   int  // snapshots that it was brought
 	wrote    bool // the snapshot was written here
+	tried    bool // as the place to write to, in vain
 	blamed   bool // err came while another place was to be brought to its state; which of the two failed is not known
 }
 
@@ -43,8 +44,9 @@ func (p *place) fail(err error) {
 // failWriter takes a place out of the choice, and puts those in again that may have been blamed for it.
 func (ps *places) failWriter(main *place, err error) {
 	main.fail(err)
+	main.tried = true
 	for _, p := range ps.list {
-		if p.blamed {
+		if p.blamed && !p.tried {
 			p.err, p.blamed = nil, false
 		}
 	}

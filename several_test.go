@@ -285,6 +285,9 @@ func TestHiddenObjectsAreHealed(t *testing.T) {
 	if _, err := a.Restore(t.Context(), archive.RestoreConfig{Snapshot: "latest", Dir: filepath.Join(w.dir, "out")}); err != nil {
 		t.Errorf("what one has lost is not read from the other: %v", err)
 	}
+	if v, err := a.Verify(t.Context(), archive.VerifyConfig{}); err != nil || len(v.Damage) == 0 {
+		t.Errorf("verify reads from the other: %v, %+v", err, v)
+	}
 	a.Close()
 	backup(t, d, coffer.BackupOptions{})
 	holds(t, w.setup.Destination, key, 3)

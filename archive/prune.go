@@ -365,6 +365,9 @@ func (a *Archive) repack(ctx context.Context, wants []want, failed func(want, er
 // delete removes what has been marked for long enough, after a second look: if the head is not this run's any more, somebody
 // else has decided meanwhile, and the next run will see.
 func (p *pruning) delete(ctx context.Context) error {
+	if !slices.ContainsFunc(p.a.head.Marks, p.expired) {
+		return nil
+	}
 	names, err := p.a.listHeads(ctx)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ func (a *Archive) Repair(ctx context.Context, other blob.Store, p *Progress) (*R
 	if errors.Is(a.replaced, ErrKeyReplaced) {
 		return nil, a.replaced
 	}
+	a.others = nil // damage must show before it can be mended
 	release, err := a.lock(ctx, "repair", true)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package archive
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,12 +59,9 @@ func TestCatchUpKilled(t *testing.T) {
 		for k, alive := 1, false; !alive; k++ {
 			to := cloneStore(t, target)
 			hooked := &blobtest.Faulty{Store: to}
-			writes := 0
+			var writes atomic.Int64 // objects are written by many goroutines
 			hook := func(op, _ string) error {
-				if op == blobtest.OpPut || op == blobtest.OpDelete {
-					writes++
-				}
-				if writes >= k && (op == blobtest.OpPut || op == blobtest.OpDelete) {
+				if (op == blobtest.OpPut || op == blobtest.OpDelete) && writes.Add(1) >= int64(k) {
 					return errFault
 				}
 				return nil
@@ -77,7 +75,7 @@ func TestCatchUpKilled(t *testing.T) {
 			b, err := d.at(a, hooked, seen)
 			must(t, err)
 			_, err = a.CatchUp(t.Context(), b, CatchUpOptions{})
-			alive = err == nil && writes < k
+			alive = err == nil && writes.Load() < int64(k)
 			key, want := w.key, w.want
 			o, err := Open(t.Context(), to, w.id, w.key, Options{Seen: seen, Newest: d.mustOpen().Head()})
 			if err != nil {

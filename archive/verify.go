@@ -27,6 +27,7 @@ type VerifyConfig struct {
 // Verify looks for damage, and names the files of snapshots that it reaches. It returns an error only if it could not look:
 // damage is in the report. Nothing is changed.
 func (a *Archive) Verify(ctx context.Context, c VerifyConfig) (*VerifyReport, error) {
+	a.others = nil // what another destination has is no comfort here
 	v := &verification{a: a, c: c, report: &VerifyReport{}, bad: map[format.ContentID]bool{}, goOn: true}
 	c.Progress.begin("reading the indexes", 0, 0)
 	for _, step := range []func(context.Context) error{v.keyring, v.heads, v.indexes, v.packs, v.snapshots} {

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coffer-backup/coffer/blob/s3/s3test"
 	"github.com/coffer-backup/coffer/internal/chatgen"
 )
 
@@ -37,11 +36,7 @@ var limits = map[string]int64{
 
 // TestRequests counts what operations ask of a real S3 server beside 1, 10 and 100 snapshots, so that it cannot grow unnoticed.
 func TestRequests(t *testing.T) {
-	server, err := s3test.Start(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Stop()
+	server := startServer(t)
 	store, size := filepath.Join(t.TempDir(), "store"), chatgen.Config{Seed: 1, Messages: 3000, MediaFiles: 60, MediaMeanBytes: 20_000}
 	if err := chatgen.Generate(t.Context(), store, size); err != nil {
 		t.Fatal(err)

@@ -133,8 +133,13 @@ func tryApache(t *testing.T, binary, dir string) (port int, ok bool) {
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-exited
+		cmd.Process.Signal(syscall.SIGTERM) // so that it waits for its own processes
+		select {
+		case <-exited:
+		case <-time.After(10 * time.Second):
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-exited
+		}
 		exited <- nil
 	})
 	for {

@@ -24,7 +24,7 @@ import (
 type Kit struct {
 	Digits  string  // 64 hexadecimal digits, in groups separated by spaces
 	Archive string  // the archive's id
-	Places  []Place // where it is; the first is the one that Restore names
+	Places  []Place // where it is
 	Source  string
 	Made    time.Time
 	Restore string // the exact command that restores everything
