@@ -44,6 +44,7 @@ func (ps *places) lead(ctx context.Context, main *place, progress *archive.Progr
 			p.fail(err) // the next run looks at it again
 			p.blamed = true
 		}
+		p.led = err == nil
 	}
 	if err := ps.noteApart(main); err != nil {
 		return err
@@ -97,7 +98,8 @@ func (ps *places) follow(ctx context.Context, main *place, sweep bool, progress 
 			continue
 		}
 		p.lacked = main.archive.SnapshotsMissing(p.archive)
-		relation, err := main.archive.Compare(ctx, p.archive, true) // lead has joined what was not followed
+		// Where lead has joined what was not followed, what main no longer has heads of is older. What lead could not look at may be apart.
+		relation, err := main.archive.Compare(ctx, p.archive, p.led)
 		if err == nil && relation != archive.Same && relation != archive.Follows {
 			err = fmt.Errorf("%w: %s", archive.ErrConcurrent, p.text)
 		}

@@ -98,8 +98,8 @@ func (d *Device) AddDestination(ctx context.Context, destination string) ([]arch
 	if destination, err = d.o.CanonicalDestination(destination); err != nil {
 		return nil, err
 	}
-	if slices.Contains(c.Destinations, destination) {
-		return nil, fmt.Errorf("%w that is new: the backup goes to %s already", ErrDestination, destination)
+	if i := slices.IndexFunc(c.Destinations, func(have string) bool { return samePlace(have, destination) }); i >= 0 {
+		return nil, fmt.Errorf("%w that is new: the backup goes to %s already", ErrDestination, c.Destinations[i])
 	}
 	if rel, ok := below(destination, c.Source); isFolder(destination) && ok && rel == "." {
 		return nil, fmt.Errorf("%w: %s is the chat store itself", ErrDestination, destination)

@@ -24,6 +24,7 @@ type place struct {
 	asSeen   bool         // it shows exactly that
 	progress archive.CatchUpReport
 	lacked   int  // snapshots that it was brought
+	led      bool // main follows its state: see lead
 	wrote    bool // the snapshot was written here
 	tried    bool // as the place to write to, in vain
 	blamed   bool // err came while another place was to be brought to its state; which of the two failed is not known

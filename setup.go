@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,8 +81,11 @@ func (d *Device) prepare(ctx context.Context, s *Setup) (blob.Store, []archive.F
 
 // make opens destinations, and makes what is missing.
 func (d *Device) make(ctx context.Context, destinations []string) (stores []blob.Store, err error) {
-	for _, text := range destinations {
+	for i, text := range destinations {
 		store, err := d.o.OpenDestination(ctx, text, true)
+		if err == nil {
+			err = namedOnce(destinations[:i], text) // now that there is what a link leads to
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -217,10 +221,31 @@ func (d *Device) canonical(s *Setup) (err error) {
 		if also[i], err = d.o.CanonicalDestination(text); err != nil {
 			return err
 		}
-		if also[i] == s.Destination || slices.Contains(also[:i], also[i]) {
-			return fmt.Errorf("%w: %s is named twice", ErrDestination, also[i])
+		if err := namedOnce(append([]string{s.Destination}, also[:i]...), also[i]); err != nil {
+			return err
 		}
 	}
 	s.Also = also
 	return nil
+}
+
+func namedOnce(before []string, text string) error {
+	if slices.ContainsFunc(before, func(other string) bool { return samePlace(other, text) }) {
+		return fmt.Errorf("%w: %s is named twice", ErrDestination, text)
+	}
+	return nil
+}
+
+// samePlace reports whether two texts lead to one place, as far as can be told: of two folders also if a link leads to one. What is counted as two copies and is one
+// would be lost at once.
+func samePlace(x, y string) bool {
+	if x == y || !isFolder(x) || !isFolder(y) {
+		return x == y
+	}
+	if resolve(x) == resolve(y) {
+		return true
+	}
+	one, err := os.Stat(x)
+	other, err2 := os.Stat(y)
+	return err == nil && err2 == nil && os.SameFile(one, other)
 }

@@ -341,6 +341,21 @@ func TestAddAndRemove(t *testing.T) {
 	if _, err := d.AddDestination(t.Context(), w.setup.Destination); !errors.Is(err, coffer.ErrDestination) {
 		t.Errorf("twice: %v", err)
 	}
+	link := filepath.Join(w.dir, "link")
+	if err := os.Symlink(w.setup.Destination, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AddDestination(t.Context(), link); !errors.Is(err, coffer.ErrDestination) {
+		t.Errorf("by a link: %v", err)
+	}
+	twice := newWorld(t)
+	twice.setup.Also = []string{filepath.Join(twice.dir, "link")}
+	if err := os.Symlink(filepath.Base(twice.setup.Destination), twice.setup.Also[0]); err != nil { // which leads to nothing yet
+		t.Fatal(err)
+	}
+	if err := twice.device().Enable(t.Context(), twice.setup, key); !errors.Is(err, coffer.ErrDestination) {
+		t.Errorf("a set-up with a link: %v", err)
+	}
 	if found, err := d.AddDestination(t.Context(), w.second()); err != nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
 	}

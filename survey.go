@@ -135,7 +135,7 @@ func (ps *places) sayStates(main *place, states []DestinationState) {
 		case s.State == StateFailed && ps.list[i].err != nil:
 			main.archive.Notice(fmt.Sprintf("%s cannot be used: %v; reading from %s", s.Destination, s.Err, main.text))
 		case ps.list[i] != main && s.State == StateBehind && s.Behind > 0:
-			main.archive.Notice(fmt.Sprintf("%s is behind by %d snapshots; reading from %s", s.Destination, s.Behind, main.text))
+			main.archive.Notice(fmt.Sprintf("%s is behind, by %d of %d snapshots; reading from %s", s.Destination, s.Behind, len(main.archive.Snapshots()), main.text))
 		}
 	}
 	if main.archive.Head().Generation < ps.memory.Generation {

@@ -3,10 +3,10 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -35,6 +35,14 @@ const grace = 24 * time.Hour
 // repackBelow: a pack of which less than half of the contents, in bytes, is needed is written anew without the rest. What is only
 // there to hold contents does not count, or small packs would be written anew for ever.
 const repackBelow = 2
+
+// Each head repeats all marks, and goes to all destinations. So that one which lists what it does not have, or is full of what is not ours, cannot make heads as large as
+// packs, or too large for any prune at the others, a head has at most maxMarks for the destination itself, which are 4 MB, and for each of the others
+// maxMarksBeside.
+var (
+	maxMarks       = 100_000
+	maxMarksBeside = 10_000
+)
 
 // ErrNothingKept says that a policy would remove all snapshots.
 var ErrNothingKept = errors.New("this would remove every snapshot; to remove the whole archive use archive delete")
@@ -254,10 +262,15 @@ func (p *pruning) listOthers(ctx context.Context) error {
 		if err != nil || locks > 0 {
 			continue // a later run looks again
 		}
-		for m, size := range there {
+		var only []format.Mark
+		for m := range there {
 			if _, here := p.present[m]; !here {
-				p.beside[m] = size
+				only = append(only, m)
 			}
+		}
+		for _, m := range p.longestMarked(only, maxMarksBeside) {
+			m = format.Mark{Type: m.Type, Name: m.Name}
+			p.beside[m] = there[m]
 		}
 	}
 	return nil
@@ -266,10 +279,6 @@ func (p *pruning) listOthers(ctx context.Context) error {
 // marks returns the marks of the new head: all objects that are there and that it does not need, each with the time of the
 // mark it has already.
 func (p *pruning) marks(indexes []format.Digest, drop map[format.Digest]bool) []format.Mark {
-	since := map[format.Mark]time.Time{}
-	for _, m := range p.start.Marks {
-		since[format.Mark{Type: m.Type, Name: m.Name}] = m.Since
-	}
 	needed := map[format.Mark]bool{}
 	for _, d := range indexes {
 		needed[format.Mark{Type: format.TypeIndex, Name: d}] = true
@@ -282,19 +291,37 @@ func (p *pruning) marks(indexes []format.Digest, drop map[format.Digest]bool) []
 			needed[format.Mark{Type: format.TypePack, Name: name}] = true
 		}
 	}
-	var marks []format.Mark
-	for _, m := range slices.Concat(slices.Collect(maps.Keys(p.present)), slices.Collect(maps.Keys(p.beside))) {
-		if needed[m] {
-			continue
+	unneeded := func(there map[format.Mark]int64) (all []format.Mark) {
+		for m := range there {
+			if !needed[m] {
+				all = append(all, m)
+			}
 		}
-		if t, marked := since[m]; marked {
-			m.Since = t
-		} else {
-			m.Since = p.began
-		}
-		marks = append(marks, m)
+		return all
 	}
-	return sortMarks(marks)
+	// What others have is bounded by itself already, each: see listOthers.
+	return sortMarks(append(p.longestMarked(unneeded(p.present), maxMarks), p.longestMarked(unneeded(p.beside), maxMarks)...))
+}
+
+// longestMarked returns so many of the objects as marks, first those that have been marked for longest. What is left out is marked by a
+// later run, when these are gone.
+func (p *pruning) longestMarked(objects []format.Mark, most int) []format.Mark {
+	since := map[format.Mark]time.Time{}
+	for _, m := range p.start.Marks {
+		since[format.Mark{Type: m.Type, Name: m.Name}] = m.Since
+	}
+	marks := make([]format.Mark, len(objects))
+	for i, m := range objects {
+		m.Since = p.began
+		if t, marked := since[objects[i]]; marked {
+			m.Since = t
+		}
+		marks[i] = m
+	}
+	slices.SortFunc(marks, func(x, y format.Mark) int {
+		return cmp.Or(x.Since.Compare(y.Since), format.CompareMarks(x, y))
+	})
+	return marks[:min(len(marks), most)]
 }
 
 // commit moves what is needed out of the packs to be dropped, and makes a head that no longer refers to them. A crash before

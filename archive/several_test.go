@@ -294,3 +294,43 @@ func TestPruneMarksElsewhere(t *testing.T) {
 		t.Errorf("%d snapshots were there, %d are left", extra, left)
 	}
 }
+
+// TestPruneBesideALyingList: a destination that lists what it does not have makes no head of this archive's large, nor keeps a prune at the
+// others from freeing what they have.
+func TestPruneBesideALyingList(t *testing.T) {
+	mine, beside := maxMarks, maxMarksBeside
+	defer func() { maxMarks, maxMarksBeside = mine, beside }()
+	maxMarks, maxMarksBeside = 50, 7
+	w := newWorld(t)
+	d := w.device()
+	grow(w, d, 4)
+	to := blobtest.Memory()
+	d.catchUp(to, Head{})
+	for i := range 200 {
+		name := format.DigestOf([]byte{byte(i)})
+		must(t, to.Put(t.Context(), w.id.String()+"/"+dirPacks+name.String(), []byte("not a pack")))
+	}
+	for _, keep := range []int{4, 1, 1} {
+		a := d.mustOpen()
+		b, err := d.at(a, to, Head{})
+		must(t, err)
+		here := names(t, w.store, w.id.String()+"/")
+		r, err := a.Prune(t.Context(), PruneConfig{KeepLast: keep, Others: []*Archive{b}})
+		must(t, err)
+		for _, s := range r.Removed {
+			delete(w.want, s.ID)
+		}
+		elsewhere := slices.DeleteFunc(slices.Clone(a.head.Marks), func(m format.Mark) bool {
+			return slices.Contains(here, a.name(dirOf(m.Type), m.Name.String()))
+		})
+		if len(elsewhere) != maxMarksBeside {
+			t.Errorf("%d of %d marks are of what only the other destination lists", len(elsewhere), len(a.head.Marks))
+		}
+		d.catchUp(to, Head{})
+		w.clock.advance(grace + time.Hour)
+	}
+	if left := len(names(t, w.store, w.id.String()+"/"+dirSnapshots)); left != 1 {
+		t.Errorf("%d snapshots are left here", left)
+	}
+	checkArchive(t, w.store, w.id, w.key, w.want)
+}

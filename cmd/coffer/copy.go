@@ -27,6 +27,7 @@ func (c *copyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a.place = c.From
 	from, err := a.openDestination(c.From)
 	if err != nil {
 		return err
@@ -35,15 +36,17 @@ func (c *copyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.from = c.From
+	a.from, a.place = c.From, ""
 	which, err := pick(found, id)
 	if err != nil {
 		return err
 	}
+	a.place = c.To
 	to, err := a.makeDestination(c.To)
 	if err != nil {
 		return err
 	}
+	a.place = ""
 	if from.String() == to.String() {
 		return usagef("both destinations are %s", from)
 	}
