@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"github.com/coffer-backup/coffer/seal"
+	"github.com/coffer-backup/coffer/seal/sealtest/emulated"
 	"github.com/coffer-backup/coffer/wire"
 )
 
@@ -170,65 +170,23 @@ func (h *heard) count(what string) int {
 }
 
 func newTPM(t *testing.T) *hardware {
-	if _, err := exec.LookPath("swtpm"); err != nil {
-		t.Fatal("this test needs swtpm, a TPM in software; scripts/setup.sh test installs it, or says how")
-	}
-	dir, err := os.MkdirTemp("", "tpm-") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "s")
-	var run *exec.Cmd
-	start := func() {
-		run = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
-		if err := run.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the TPM is there", func() bool {
-			conn, err := net.Dial("unix", socket)
-			if err == nil {
-				conn.Close()
-			}
-			return err == nil
-		})
-	}
-	kill := func() {
-		run.Process.Kill()
-		run.Wait()
-	}
-	start()
-	t.Cleanup(func() {
-		kill()
-		os.RemoveAll(dir)
-	})
+	tpm := emulated.NewTPM(t)
 	signal := func(s syscall.Signal) func() {
 		return func() {
-			if err := run.Process.Signal(s); err != nil {
+			if err := tpm.Process.Signal(s); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	return &hardware{Seal{Kind: seal.TPM2, Device: socket}, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), kill, start}
+	return &hardware{Seal{Kind: seal.TPM2, Device: tpm.Socket}, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), tpm.Kill, tpm.Start}
 }
 
 func newToken(t *testing.T) *hardware {
-	modules, err := filepath.Glob("/usr/lib/*softhsm/libsofthsm2.so")
-	if err != nil || len(modules) == 0 {
-		t.Fatal("this test needs SoftHSM2, a token in software; scripts/setup.sh test installs it, or says how")
-	}
-	dir := t.TempDir()
-	tokens, conf, pin := filepath.Join(dir, "tokens"), filepath.Join(dir, "conf"), filepath.Join(dir, "pin")
-	if err := os.Mkdir(tokens, 0o700); err != nil {
+	token := emulated.NewToken(t)
+	t.Setenv(emulated.ConfVariable, token.Conf)
+	pin := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(pin, []byte(emulated.PIN+"\n"), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	for name, text := range map[string]string{conf: fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens), pin: "271828\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("SOFTHSM2_CONF", conf)
-	if out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "node", "--pin", "271828", "--so-pin", "12345678").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
 	}
 	var release func()
 	move := func(from, to string) func() {
@@ -239,8 +197,8 @@ func newToken(t *testing.T) *hardware {
 			}
 		}
 	}
-	return &hardware{Seal{Kind: seal.PKCS11, Module: modules[0], Token: "node", PINFile: pin},
-		func() { release = holdLocks(t, tokens) }, func() { release() }, move(tokens, tokens+".away"), move(tokens+".away", tokens)}
+	return &hardware{Seal{Kind: seal.PKCS11, Module: token.Module, Token: emulated.Label, PINFile: pin},
+		func() { release = holdLocks(t, token.Dir) }, func() { release() }, move(token.Dir, token.Dir+".away"), move(token.Dir+".away", token.Dir)}
 }
 
 // holdVariable makes this program, started again, hold the locks of all files in a folder of tokens: SoftHSM2 waits for them without an end.

@@ -16,6 +16,7 @@ import (
 	"github.com/coffer-backup/coffer/internal/operator"
 	"github.com/coffer-backup/coffer/internal/proc"
 	"github.com/coffer-backup/coffer/recovery"
+	"github.com/coffer-backup/coffer/seal/sealtest/emulated"
 	"github.com/coffer-backup/coffer/vault"
 )
 
@@ -23,12 +24,12 @@ import (
 // started before the original, gain nothing, and say why.
 func TestFleetInHardware(t *testing.T) {
 	t.Parallel()
-	tokens, tpm := map[vault.Slot]*softHSM{1: newSoftHSM(t), 3: newSoftHSM(t)}, startTPM(t)
+	tokens, tpm := map[vault.Slot]*softHSM{1: newSoftHSM(t), 3: newSoftHSM(t)}, emulated.NewTPM(t).Socket
 	f := newNodes(t, `restart = "counter"`)
 	f.adapt = func(slot vault.Slot, file string) {
 		if k := tokens[slot]; k != nil {
 			pin := filepath.Join(filepath.Dir(file), "pin")
-			if err := os.WriteFile(pin, []byte(tokenPIN), 0o600); err != nil {
+			if err := os.WriteFile(pin, []byte(emulated.PIN), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			k.settings(file, `pin_file = "pin"`)
@@ -39,7 +40,7 @@ func TestFleetInHardware(t *testing.T) {
 	}
 	f.use = func(slot vault.Slot) preparation {
 		if k := tokens[slot]; k != nil {
-			return k.use
+			return k.Use
 		}
 		return nothing
 	}

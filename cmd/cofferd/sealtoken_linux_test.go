@@ -18,55 +18,26 @@ import (
 
 	"github.com/coffer-backup/coffer/internal/operator"
 	"github.com/coffer-backup/coffer/internal/proc"
+	"github.com/coffer-backup/coffer/seal/sealtest/emulated"
 )
 
-const (
-	tokenPIN = "271828182845"
-	wrongPIN = "314159265358"
-)
+const wrongPIN = "314159265358"
 
-// softHSM is a PKCS#11 token in software.
+// softHSM is a token for the nodes of a test.
 type softHSM struct {
-	t      *testing.T
-	module string
-	dir    string // of its objects
-	conf   string
+	*emulated.Token
+	t *testing.T
 }
 
 func newSoftHSM(t *testing.T) *softHSM {
 	t.Helper()
-	modules := must(filepath.Glob("/usr/lib/*softhsm/libsofthsm2.so"))(t)
-	if _, err := exec.LookPath("softhsm2-util"); err != nil || len(modules) == 0 {
-		t.Fatal("this test needs SoftHSM2, a token in software; scripts/setup.sh test installs it, or says how")
-	}
-	dir := t.TempDir()
-	k := &softHSM{t: t, module: modules[0], dir: filepath.Join(dir, "tokens"), conf: filepath.Join(dir, "softhsm2.conf")}
-	if err := os.Mkdir(k.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(k.conf, fmt.Appendf(nil, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", k.dir), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	util := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "node", "--pin", tokenPIN, "--so-pin", "12345678")
-	k.use(util)
-	if out, err := util.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return k
-}
-
-// use lets a process, and those that it starts, find the token.
-func (k *softHSM) use(cmd *exec.Cmd) {
-	if cmd.Env == nil {
-		cmd.Env = os.Environ()
-	}
-	cmd.Env = append(cmd.Env, "SOFTHSM2_CONF="+k.conf)
+	return &softHSM{emulated.NewToken(t), t}
 }
 
 // settings adds those of the token to a node's file.
 func (k *softHSM) settings(file, more string) {
 	k.t.Helper()
-	addSettings(k.t, file, "seal = \"pkcs11\"\n", fmt.Sprintf("\n[pkcs11]\nmodule = %q\ntoken = \"node\"\n%s\n", k.module, more))
+	addSettings(k.t, file, "seal = \"pkcs11\"\n", fmt.Sprintf("\n[pkcs11]\nmodule = %q\ntoken = %q\n%s\n", k.Module, emulated.Label, more))
 }
 
 // addSettings puts lines at the beginning and at the end of a node's file.
@@ -121,7 +92,7 @@ func hides(t *testing.T, p *process) {
 	}
 	for _, pid := range processes {
 		for _, shown := range []string{"cmdline", "environ"} {
-			if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, shown)); strings.Contains(string(text), tokenPIN) || err != nil && shown == "cmdline" {
+			if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, shown)); strings.Contains(string(text), emulated.PIN) || err != nil && shown == "cmdline" {
 				t.Errorf("the %s of process %d has the PIN, or cannot be read: %v", shown, pid, err)
 			}
 		}
@@ -151,7 +122,7 @@ func TestNodeToken(t *testing.T) {
 	}
 	refused := func(what, command, want string) {
 		t.Helper()
-		p := startAs(t, token.use, "vault", command, "--config", file)
+		p := startAs(t, token.Use, "vault", command, "--config", file)
 		if code := p.code(t); code != codeFailed || !strings.Contains(p.said(p.err), want) || strings.Contains(p.said(p.err), wrongPIN) {
 			t.Errorf("%s: exit code %d: %s", what, code, p.said(p.err))
 		}
@@ -160,7 +131,7 @@ func TestNodeToken(t *testing.T) {
 	const once = "it was tried once"
 	tell(wrongPIN)
 	refused("a wrong PIN", "create", once)
-	tell(tokenPIN)
+	tell(emulated.PIN)
 	refused("the right one, which nobody is to try yet", "create", mark)
 	if err := os.Remove(mark); err != nil {
 		t.Fatal(err)
@@ -172,23 +143,23 @@ func TestNodeToken(t *testing.T) {
 	if err := os.Chmod(pin, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if p := startAs(t, token.use, "vault", "create", "--config", file); p.code(t) != codeOK {
+	if p := startAs(t, token.Use, "vault", "create", "--config", file); p.code(t) != codeOK {
 		t.Fatal(p.said(p.err))
 	}
 	for range 2 {
-		p := startAs(t, token.use, "vault", "run", "--config", file)
+		p := startAs(t, token.Use, "vault", "run", "--config", file)
 		serves(t, file, p)
 		hides(t, p)
 		stops(t, p)
 	}
 	tell(wrongPIN)
 	refused("a wrong PIN", "run", once)
-	tell(tokenPIN)
+	tell(emulated.PIN)
 	refused("the right one, which nobody is to try yet", "run", mark)
 	if err := os.Remove(mark); err != nil {
 		t.Fatal(err)
 	}
-	p := startAs(t, token.use, "vault", "run", "--config", file)
+	p := startAs(t, token.Use, "vault", "run", "--config", file)
 	serves(t, file, p)
 	stops(t, p)
 }
@@ -200,7 +171,7 @@ func TestNodeTokenAtTerminal(t *testing.T) {
 	file := nodeFile(t, "restart = \"trust-disk\"\n")
 	token.settings(file, "")
 	alone := startAs(t, func(cmd *exec.Cmd) {
-		token.use(cmd)
+		token.Use(cmd)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	}, "vault", "create", "--config", file)
 	if code := alone.code(t); code != codeUsage || !strings.Contains(alone.said(alone.err), "pin_file") {
@@ -235,7 +206,7 @@ func typePIN(t *testing.T, k *softHSM, args ...string) *process {
 	keyboard, terminal := openPTY(t)
 	defer terminal.Close()
 	p := startAs(t, func(cmd *exec.Cmd) {
-		k.use(cmd)
+		k.Use(cmd)
 		cmd.Stdin = terminal
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	}, args...)
@@ -243,7 +214,7 @@ func typePIN(t *testing.T, k *softHSM, args ...string) *process {
 	if state := must(unix.IoctlGetTermios(int(keyboard.Fd()), unix.TCGETS))(t); state.Lflag&unix.ECHO != 0 {
 		t.Error("the terminal shows what is typed")
 	}
-	must(keyboard.WriteString(tokenPIN + "\n"))(t)
+	must(keyboard.WriteString(emulated.PIN + "\n"))(t)
 	return p
 }
 

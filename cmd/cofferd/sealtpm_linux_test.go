@@ -5,35 +5,14 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/coffer-backup/coffer/internal/proc"
+	"github.com/coffer-backup/coffer/seal/sealtest/emulated"
 )
-
-// startTPM starts a TPM in software and returns its socket.
-func startTPM(t *testing.T) (socket string) {
-	t.Helper()
-	if _, err := exec.LookPath("swtpm"); err != nil {
-		t.Fatal("this test needs swtpm, a TPM in software; scripts/setup.sh test installs it, or says how")
-	}
-	dir := must(os.MkdirTemp("", "tpm-"))(t) // a socket's path must be short
-	socket = filepath.Join(dir, "s")
-	run := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		run.Process.Kill()
-		run.Wait()
-		os.RemoveAll(dir)
-	})
-	until(t, "the TPM is there", func() bool { return exists(socket) })
-	return socket
-}
 
 // TestNodeTPM is a node whose keys hang on a TPM, and which is told a wrong auth value.
 func TestNodeTPM(t *testing.T) {
@@ -45,7 +24,7 @@ func TestNodeTPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := must(os.ReadFile(file))(t)
-	text = append([]byte("seal = \"tpm2\"\n"), fmt.Appendf(text, "[tpm2]\ndevice = %q\nauth_file = \"auth\"\n", startTPM(t))...)
+	text = append([]byte("seal = \"tpm2\"\n"), fmt.Appendf(text, "[tpm2]\ndevice = %q\nauth_file = \"auth\"\n", emulated.NewTPM(t).Socket)...)
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

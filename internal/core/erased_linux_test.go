@@ -9,16 +9,14 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/coffer-backup/coffer/internal/core/ledger"
 	"github.com/coffer-backup/coffer/seal"
 	"github.com/coffer-backup/coffer/seal/pkcs11"
+	"github.com/coffer-backup/coffer/seal/sealtest/emulated"
 	"github.com/coffer-backup/coffer/seal/tpm2"
 	"github.com/coffer-backup/coffer/wire"
 )
@@ -292,33 +290,8 @@ func TestErasedForEver(t *testing.T) {
 }
 
 func thiefWithTPM(t *testing.T) *thief {
-	if _, err := exec.LookPath("swtpm"); err != nil {
-		t.Fatal("this test needs swtpm, a TPM in software; scripts/setup.sh test installs it, or says how")
-	}
-	dir, err := os.MkdirTemp("", "tpm-") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "s")
-	run := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		run.Process.Kill()
-		run.Wait()
-		os.RemoveAll(dir)
-	})
-	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			conn.Close()
-			break
-		} else if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
-	config := func(folder string) tpm2.Config { return tpm2.Config{Folder: folder, Device: socket} }
+	tpm := emulated.NewTPM(t)
+	config := func(folder string) tpm2.Config { return tpm2.Config{Folder: folder, Device: tpm.Socket} }
 	k := &thief{t: t, folder: filepath.Join(t.TempDir(), "keys")}
 	k.made(tpm2.Create(t.Context(), config(k.folder)))
 	k.open = func(folder string) (seal.Sealer, error) { return tpm2.Open(t.Context(), config(folder)) }
@@ -336,27 +309,12 @@ func (k *thief) made(s seal.Sealer, err error) {
 }
 
 func thiefWithToken(t *testing.T) *thief {
-	modules, err := filepath.Glob("/usr/lib/*softhsm/libsofthsm2.so")
-	if err != nil || len(modules) == 0 {
-		t.Fatal("this test needs SoftHSM2, a token in software; scripts/setup.sh test installs it, or says how")
-	}
-	dir := t.TempDir()
-	tokens, conf := filepath.Join(dir, "tokens"), filepath.Join(dir, "conf")
-	if err := os.Mkdir(tokens, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(conf, fmt.Appendf(nil, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SOFTHSM2_CONF", conf)
-	const pin = "271828"
-	if out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "node", "--pin", pin, "--so-pin", "12345678").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	token := emulated.NewToken(t)
+	t.Setenv(emulated.ConfVariable, token.Conf)
 	config := func(folder string) pkcs11.Config {
-		return pkcs11.Config{Folder: folder, Module: modules[0], Token: "node", PIN: func() ([]byte, error) { return []byte(pin), nil }}
+		return pkcs11.Config{Folder: folder, Module: token.Module, Token: emulated.Label, PIN: func() ([]byte, error) { return []byte(emulated.PIN), nil }}
 	}
-	k := &thief{t: t, folder: filepath.Join(dir, "keys")}
+	k := &thief{t: t, folder: filepath.Join(t.TempDir(), "keys")}
 	k.made(pkcs11.Create(t.Context(), config(k.folder)))
 	k.open = func(folder string) (seal.Sealer, error) { return pkcs11.Open(t.Context(), config(folder)) }
 	return k
