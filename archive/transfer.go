@@ -38,7 +38,7 @@ func limitOf(t format.Type) int {
 
 const (
 	transfers     = 8         // objects under way at once
-	transferBytes = 128 << 20 // what they may hold in memory: two of the largest objects, or eight packs
+	transferBytes = 32 << 20 // what they may hold in memory, and what a kill costs: two packs; a larger object goes alone
 )
 
 // transfer calls do for each object, several at once, and ends with the first error.
@@ -47,7 +47,7 @@ func transfer(ctx context.Context, objects []object, do func(context.Context, ob
 	g, working := errgroup.WithContext(ctx)
 	g.SetLimit(transfers)
 	for _, o := range objects {
-		weight := int64(o.most())
+		weight := min(int64(o.most()), transferBytes)
 		if err := memory.Acquire(working, weight); err != nil {
 			break // which the group's error explains, or the caller's context
 		}

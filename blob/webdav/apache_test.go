@@ -121,10 +121,7 @@ func tryApache(t *testing.T, binary, dir string) (port int, ok bool) {
 	}
 	cmd := exec.Command(binary, "-D", "FOREGROUND", "-f", file)
 	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if os.Geteuid() == 0 { // as which it refuses to serve
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-	}
+	ofItsOwn(cmd)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
@@ -137,7 +134,7 @@ func tryApache(t *testing.T, binary, dir string) (port int, ok bool) {
 		select {
 		case <-exited:
 		case <-time.After(10 * time.Second):
-			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			killAll(cmd)
 			<-exited
 		}
 		exited <- nil
