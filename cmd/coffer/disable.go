@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/coffer-backup/coffer"
@@ -66,6 +67,9 @@ func (c *disableCmd) Run(a *app) error {
 	if !a.cli.Quiet {
 		fmt.Fprintf(a.out, "Done. The archive %s stays at %s.\n", config.Archive, allOf(config.Destinations))
 		c.sayKept(a, kept)
+		if slices.ContainsFunc(config.Destinations, isRemote) {
+			fmt.Fprintln(a.out, "The credentials of its destinations are still kept: coffer destination list, and remove")
+		}
 		if isLoggedIn(d) {
 			fmt.Fprintln(a.out, "This device is still logged in to the vault: coffer logout")
 		}
