@@ -37,7 +37,7 @@ func limitOf(t format.Type) int {
 }
 
 const (
-	transfers     = 8         // objects under way at once
+	transfers     = 8        // objects under way at once
 	transferBytes = 32 << 20 // what they may hold in memory, and what a kill costs: two packs; a larger object goes alone
 )
 
