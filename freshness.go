@@ -64,11 +64,11 @@ func (d *Device) putFreshness(ctx context.Context, c Config, head archive.Head) 
 		return nil
 	case err != nil:
 		return err
-	case s.LoggedOut || s.Registration == nil || s.Told == now:
+	case s.LoggedOut || s.Told == now:
 		return nil
 	}
-	key, ok, err := d.registeredKey(c, s)
-	if !ok {
+	key, registered, err := d.toldKey(c, s)
+	if err != nil {
 		return err
 	}
 	defer key.Wipe()
@@ -79,8 +79,9 @@ func (d *Device) putFreshness(ctx context.Context, c Config, head archive.Head) 
 		return err
 	}
 	f := wire.Freshness{Archive: wire.ArchiveID(c.Archive), Generation: head.Generation, Digest: head.Digest}
-	err = client.PutFreshness(ctx, wire.RegistrationID(s.Registration.ID), &raw, f)
-	if errors.Is(err, recovery.ErrNoRegistration) {
+	if !registered {
+		err = client.PutFreshness(ctx, wire.RegistrationID{}, &raw, f)
+	} else if err = client.PutFreshness(ctx, wire.RegistrationID(s.Registration.ID), &raw, f); errors.Is(err, recovery.ErrNoRegistration) {
 		if err := d.relearn(ctx, c); err != nil {
 			return err
 		}
@@ -95,6 +96,20 @@ func (d *Device) putFreshness(ctx context.Context, c Config, head archive.Head) 
 	return d.updateVault(func(s *vaultState) { s.Told = now })
 }
 
+// toldKey returns the key under which the vault is told: that of the registration, or where this device has none, its own.
+func (d *Device) toldKey(c Config, s *vaultState) (key Key, registered bool, err error) {
+	if s.Registration != nil {
+		if key, ok, err := d.registeredKey(c, s); ok || err != nil {
+			return key, true, err
+		}
+	}
+	key, err = d.o.Keys.Load(nextKeyName(c))
+	if errors.Is(err, ErrNoKey) {
+		key, err = d.o.Keys.Load(keyName(c))
+	}
+	return key, false, err
+}
+
 // openLearned opens an archive that this device remembers no head of, and checks it against what RecoverKey learned, or else what the vault tells
 // a login that has the key. That serves whoever types the 64 digits, too: a vault that does not answer does not stop him, but is named.
 func (d *Device) openLearned(ctx context.Context, store blob.Store, id ID, key Key, o archive.Options) (*archive.Archive, error) {
@@ -105,7 +120,12 @@ func (d *Device) openLearned(ctx context.Context, store blob.Store, id ID, key K
 	known, err := d.learned(a.ID())
 	if err == nil && known.Generation == 0 {
 		var askErr error
-		if known, askErr = d.askFreshness(ctx, a.ID(), &key); askErr != nil {
+		if known, askErr = d.askFreshness(ctx, a.ID(), &key); askErr == nil && known.Generation == 0 {
+			askErr = d.showVault(ctx, a, &key)
+		}
+		if errors.Is(askErr, archive.ErrRolledBack) {
+			err = askErr
+		} else if askErr != nil {
 			a.Notice(fmt.Sprintf("the vault could not be asked for the archive's newest state, so nobody knows whether this is it: %v", askErr))
 		}
 	}
@@ -174,4 +194,25 @@ func (d *Device) askFreshness(ctx context.Context, id ID, key *Key) (archive.Hea
 		}
 	}
 	return newest, nil
+}
+
+// showVault tells the vault what a destination shows, under a key that no registration of the account keeps. The vault answers only who has the key,
+// and refuses what is older than it knows: so it is both asked and told.
+func (d *Device) showVault(ctx context.Context, a *archive.Archive, key *Key) error {
+	head := a.Head()
+	client, _, err := d.client()
+	if errors.Is(err, ErrNotLoggedIn) || head.Generation == 0 {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	raw := rawKey(key)
+	defer clear(raw[:])
+	err = client.PutFreshness(ctx, wire.RegistrationID{}, &raw, wire.Freshness{Archive: wire.ArchiveID(a.ID()), Generation: head.Generation, Digest: head.Digest})
+	if errors.Is(err, recovery.ErrOldFreshness) {
+		return fmt.Errorf("%w: it shows generation %d, and the vault knows a newer one, or another of that generation", archive.ErrRolledBack, head.Generation)
+	}
+	return err
 }

@@ -85,3 +85,44 @@ func TestDigitsSeeRollback(t *testing.T) {
 		t.Errorf("notices: %q", unproven.Notices())
 	}
 }
+
+// TestDigitsAloneSeeRollback: an account that never had a password keeps the newest state all the same, for whoever has the key.
+func TestDigitsAloneSeeRollback(t *testing.T) {
+	a := newFleet(t).account("alice")
+	w := newWorld(t)
+	d := a.device(t, w.state)
+	key := coffer.NewKey()
+	if err := d.Enable(t.Context(), w.setup, key); err != nil {
+		t.Fatal(err)
+	}
+	backup(t, d, coffer.BackupOptions{})
+	old := filepath.Join(w.dir, "old")
+	copyDir(t, w.setup.Destination, old)
+	w.next(t, "two")
+	backup(t, d, coffer.BackupOptions{})
+
+	phone := a.device(t, filepath.Join(w.dir, "phone"))
+	_, err := phone.OpenAt(t.Context(), old, coffer.ID{}, key, false)
+	if !errors.Is(err, archive.ErrRolledBack) || !strings.Contains(err.Error(), "shows generation 1") {
+		t.Errorf("an older state: %v", err)
+	}
+	if _, err := phone.Adopt(t.Context(), coffer.Setup{Source: w.setup.Source, Destination: old}, coffer.ID{}, key); !errors.Is(err, archive.ErrRolledBack) {
+		t.Errorf("an older state, adopted: %v", err)
+	}
+	newest, err := phone.OpenAt(t.Context(), w.setup.Destination, coffer.ID{}, key, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest.Close()
+
+	other := a.device(t, filepath.Join(w.dir, "other")) // a password later: the registration takes over what was told
+	accepted, err := other.OpenAt(t.Context(), old, coffer.ID{}, key, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted.Close()
+	set(t, d, first)
+	if _, err := other.OpenAt(t.Context(), old, coffer.ID{}, key, false); !errors.Is(err, archive.ErrRolledBack) || !strings.Contains(err.Error(), "knows generation 2") {
+		t.Errorf("an older state beside a registration: %v", err)
+	}
+}

@@ -31,6 +31,7 @@ type Account struct {
 	LastGuess     Guess
 	Tickets       uint64         // registrations ever stored; a ticket carries the number it was made at
 	Registrations []Registration // in the order in which they were stored
+	Unregistered  []Unregistered // in the order in which they were first told
 }
 
 // Guess names the last guess, so that it can be repeated and proved.

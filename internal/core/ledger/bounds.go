@@ -34,6 +34,20 @@ func (a *Account) check() error {
 	if pending > 1 || live > 1 || guessable > maxGuessable || destroyed > maxTombstones {
 		return errBounds
 	}
+	return a.checkUnregistered()
+}
+
+func (a *Account) checkUnregistered() error {
+	if len(a.Unregistered) > wire.MaxFreshness {
+		return errBounds
+	}
+	for i, u := range a.Unregistered {
+		if slices.ContainsFunc(a.Unregistered[:i], func(o Unregistered) bool {
+			return o.Manage == u.Manage && o.Freshness.Archive == u.Freshness.Archive
+		}) {
+			return errBounds
+		}
+	}
 	return nil
 }
 

@@ -79,7 +79,7 @@ func addFreshness(b *cryptobyte.Builder, f wire.Freshness) {
 // Append appends the account's encoding. It begins with the account's next
 // deadline, for NextDeadline. An account that never was has the empty encoding.
 func (a *Account) Append(to []byte) []byte {
-	if a.Serial == 0 && a.Tickets == 0 && len(a.Registrations) == 0 {
+	if a.Serial == 0 && a.Tickets == 0 && len(a.Registrations) == 0 && len(a.Unregistered) == 0 {
 		return to
 	}
 	b := cryptobyte.NewBuilder(to)
@@ -94,6 +94,13 @@ func (a *Account) Append(to []byte) []byte {
 	b.AddUint8(uint8(len(a.Registrations)))
 	for i := range a.Registrations {
 		a.Registrations[i].add(b)
+	}
+	if len(a.Unregistered) > 0 { // most accounts have none
+		b.AddUint8(uint8(len(a.Unregistered)))
+	}
+	for _, u := range a.Unregistered {
+		b.AddBytes(u.Manage[:])
+		addFreshness(b, u.Freshness)
 	}
 	return b.BytesOrPanic() // every length above is fixed
 }
@@ -134,7 +141,15 @@ func Decode(encoded string) (*Account, error) {
 	for i := range a.Registrations {
 		a.Registrations[i].read(r)
 	}
-	r.ok(a.Serial != 0 || a.Tickets != 0 || len(a.Registrations) != 0)
+	if !r.s.Empty() {
+		a.Unregistered = make([]Unregistered, r.count(wire.MaxFreshness))
+		r.ok(len(a.Unregistered) > 0)
+	}
+	for i := range a.Unregistered {
+		r.fixed(a.Unregistered[i].Manage[:])
+		a.Unregistered[i].Freshness = r.freshness()
+	}
+	r.ok(a.Serial != 0 || a.Tickets != 0 || len(a.Registrations) != 0 || len(a.Unregistered) != 0)
 	r.ok(!r.failed && deadline == a.nextDeadline() && a.check() == nil)
 	if err := r.end(); err != nil {
 		return nil, err

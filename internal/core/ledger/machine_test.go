@@ -114,6 +114,14 @@ func (m *machine) freshness(t *rapid.T) {
 	m.say(&PutFreshness{ID: m.id(t), Manage: m.key(t), Freshness: f})
 }
 
+func (m *machine) freshnessWithout(t *rapid.T) {
+	f := wire.Freshness{
+		Archive:    wire.ArchiveID{rapid.ByteRange(0, 2).Draw(t, "archive")},
+		Generation: rapid.Uint64Range(0, 3).Draw(t, "generation"), Digest: [32]byte{rapid.ByteRange(0, 1).Draw(t, "digest")},
+	}
+	m.say(&PutFreshness{Manage: m.key(t), Freshness: f})
+}
+
 func (m *machine) replay(t *rapid.T) {
 	if len(m.said) == 0 {
 		t.Skip("nothing was said yet")
@@ -141,7 +149,7 @@ func TestMachine(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"register": m.register, "confirm": m.confirm, "confirm own": m.confirmOwn, "guess": m.guess,
 			"wait and guess": m.waitAndGuess, "prove last": m.proveLast, "prove any": m.proveAny,
-			"delete": m.delete, "freshness": m.freshness, "replay": m.replay, "wait": m.wait,
+			"delete": m.delete, "freshness": m.freshness, "freshness without a registration": m.freshnessWithout, "replay": m.replay, "wait": m.wait,
 			"tighten policy": m.tightenPolicy,
 			"": func(t *rapid.T) {
 				if n := len(Status(m.now, m.a).Registrations); n > wire.MaxRegistrations {

@@ -26,8 +26,11 @@ func (a *Account) delete(now wire.UnixMs, op *Delete) Outcome {
 }
 
 // putFreshness remembers an archive's newest state. It never goes back, so that no
-// destination can pass off an old archive as the newest.
+// destination can pass off an old archive as the newest. Without a registration's id it is the account that remembers.
 func (a *Account) putFreshness(op *PutFreshness) Outcome {
+	if op.ID == (wire.RegistrationID{}) {
+		return a.putUnregistered(op)
+	}
 	r, refusal := a.lookupConfirmed(op.ID)
 	switch {
 	case refusal != nil:

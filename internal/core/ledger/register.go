@@ -95,6 +95,7 @@ func (a *Account) makeLive(now wire.UnixMs, op *Confirm) Outcome {
 			answer.RetainedMs = r.retain(now)
 		}
 	}
+	inherited = merge(inherited, a.takeUnregistered(op))
 	a.remove(proved)
 	r := a.find(op.ID)
 	r.State, r.ExpiresAt, r.Freshness = wire.StateLive, 0, inherited

@@ -276,7 +276,14 @@ func specAccount(a *Account) []byte {
 	if a.Serial > 0 {
 		guess = cat(be64(a.LastGuessAt), a.LastGuess.ID[:], a.LastGuess.Element[:])
 	}
-	return cat(be64(deadline), be64(a.Serial), guess, be64(a.Tickets), []byte{byte(len(a.Registrations))}, list)
+	var unregistered []byte
+	if n := len(a.Unregistered); n > 0 {
+		unregistered = []byte{byte(n)}
+	}
+	for _, u := range a.Unregistered {
+		unregistered = cat(unregistered, u.Manage[:], specFreshness(u.Freshness))
+	}
+	return cat(be64(deadline), be64(a.Serial), guess, be64(a.Tickets), []byte{byte(len(a.Registrations))}, list, unregistered)
 }
 
 func specRegistration(r *Registration) []byte {
@@ -430,6 +437,7 @@ func allVectors() []*vector {
 	s.proves()
 	s.deletes()
 	s.freshness()
+	s.unregistered()
 	s.expires()
 	return s.all
 }
@@ -655,6 +663,32 @@ func (s *vectorset) freshness() {
 	s.refused("freshness-fifth", "a fifth archive", full, put("live", freshOf("archive 5", 1)), wire.CodeTooMany, result{})
 	s.add("freshness-ok-order", "a newer generation is news", full, put("live", six), "freshness put", result{}, fresh("live", other, three, four, six))
 	s.add("freshness-ok-again-order", "the same once more is none", full, put("live", five), "freshness put", result{}, as)
+}
+
+// unregistered is what the account remembers without a registration.
+func (s *vectorset) unregistered() {
+	put := func(key string, f wire.Freshness) *PutFreshness {
+		return &PutFreshness{Manage: manageOf(key), Freshness: f}
+	}
+	told := func(list ...Unregistered) edit { return func(a *Account) { a.Unregistered = list } }
+	of := func(key string, f wire.Freshness) Unregistered { return Unregistered{manageOf(key), f} }
+	five, six := freshOf("archive 1", 5), freshOf("archive 1", 6)
+	one := told(of("digits", five))
+	s.add("unregistered-ok", "an archive under a key of no registration", as, put("digits", five), "freshness put", result{}, one)
+	s.add("unregistered-ok-newer", "a newer generation", one, put("digits", six), "freshness put", result{}, told(of("digits", six)))
+	s.add("unregistered-ok-again", "the same once more", one, put("digits", five), "freshness put", result{}, as)
+	s.add("unregistered-ok-other", "the same archive under another key", one, put("other", freshOf("archive 1", 1)), "freshness put", result{},
+		told(of("digits", five), of("other", freshOf("archive 1", 1))))
+	s.refused("unregistered-old", "an older generation", one, put("digits", freshOf("archive 1", 4)), wire.CodeOldFreshness, result{})
+	fork := five
+	fork.Digest[0] ^= 1
+	s.refused("unregistered-fork", "the same generation with another head", one, put("digits", fork), wire.CodeOldFreshness, result{})
+	full := told(of("digits", five), of("digits", freshOf("archive 2", 1)), of("other", five), of("third", five))
+	s.refused("unregistered-fifth", "a fifth", full, put("digits", freshOf("archive 3", 1)), wire.CodeTooMany, result{})
+	s.add("unregistered-ok-confirmed", "a registration of the key, and of one that it replaces, takes over",
+		told(of("pending", six), of("other", five), of("live", freshOf("archive 2", 1))),
+		&Confirm{ID: idOf("pending"), Manage: manageOf("pending"), Replaces: proofOf("live")}, "confirmed", result{Replaced: 1},
+		all(without("live"), confirmed, fresh("pending", six, freshOf("archive 2", 1)), told(of("other", five))))
 }
 
 func (s *vectorset) expires() {
