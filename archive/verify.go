@@ -81,10 +81,11 @@ func (v *verification) look(object string, size int64, err error) error {
 	v.mu.Lock()
 	v.report.Objects++
 	v.report.ReadBytes += size
+	full := len(v.report.Damage) >= maxDamage
 	v.mu.Unlock()
 	switch {
 	case err == nil:
-	case v.isDamage(err) && len(v.report.Damage) < maxDamage:
+	case v.isDamage(err) && !full:
 		v.damage(object, err)
 	case v.isDamage(err):
 		return fmt.Errorf("%w: %d objects and more; the last: %w", ErrDamaged, maxDamage, err)
