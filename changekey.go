@@ -167,6 +167,7 @@ func (d *Device) goOnWithKeyChange(ctx context.Context, c Config, acceptOlder bo
 	if err := d.deleteFormer(ctx, c); err != nil {
 		return vaultError{err}
 	}
+	d.forgetTold(ctx, c)
 	if err := d.o.Keys.Save(keyName(c), next); err != nil {
 		return err
 	}

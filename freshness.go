@@ -80,7 +80,7 @@ func (d *Device) putFreshness(ctx context.Context, c Config, head archive.Head) 
 	}
 	f := wire.Freshness{Archive: wire.ArchiveID(c.Archive), Generation: head.Generation, Digest: head.Digest}
 	if !registered {
-		err = client.PutFreshness(ctx, wire.RegistrationID{}, &raw, f)
+		err = tellAccount(ctx, client, &raw, f)
 	} else if err = client.PutFreshness(ctx, wire.RegistrationID(s.Registration.ID), &raw, f); errors.Is(err, recovery.ErrNoRegistration) {
 		if err := d.relearn(ctx, c); err != nil {
 			return err
@@ -210,9 +210,41 @@ func (d *Device) showVault(ctx context.Context, a *archive.Archive, key *Key) er
 	defer cancel()
 	raw := rawKey(key)
 	defer clear(raw[:])
-	err = client.PutFreshness(ctx, wire.RegistrationID{}, &raw, wire.Freshness{Archive: wire.ArchiveID(a.ID()), Generation: head.Generation, Digest: head.Digest})
+	err = tellAccount(ctx, client, &raw, wire.Freshness{Archive: wire.ArchiveID(a.ID()), Generation: head.Generation, Digest: head.Digest})
 	if errors.Is(err, recovery.ErrOldFreshness) {
 		return fmt.Errorf("%w: it shows generation %d, and the vault knows a newer one, or another of that generation", archive.ErrRolledBack, head.Generation)
 	}
 	return err
+}
+
+// tellAccount tells the vault where this device knows of no registration of its key. A companion may not, and nobody can do anything about it: it says nothing.
+func tellAccount(ctx context.Context, client *recovery.Client, key *[32]byte, f wire.Freshness) error {
+	err := client.PutFreshness(ctx, wire.RegistrationID{}, key, f)
+	if errors.Is(err, recovery.ErrNotPrimary) {
+		return nil
+	}
+	return err
+}
+
+// forgetTold has the vault forget what it was told under a key that is about to be replaced and that no registration keeps: the places are few.
+// Whatever keeps it from that costs such a place, and nothing else.
+func (d *Device) forgetTold(ctx context.Context, c Config) {
+	s, err := d.vault()
+	if err != nil || s.LoggedOut || s.Registration != nil {
+		return
+	}
+	key, err := d.o.Keys.Load(keyName(c))
+	if err != nil {
+		return
+	}
+	defer key.Wipe()
+	client, _, err := d.client()
+	if err != nil {
+		return
+	}
+	raw := rawKey(&key)
+	defer clear(raw[:])
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	client.Delete(ctx, wire.RegistrationID{}, &raw)
 }

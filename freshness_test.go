@@ -11,6 +11,8 @@ import (
 
 	"github.com/coffer-backup/coffer"
 	"github.com/coffer-backup/coffer/archive"
+	"github.com/coffer-backup/coffer/internal/token"
+	"github.com/coffer-backup/coffer/wire"
 )
 
 // rolledBack is a password device whose two destinations hold generation 2, and old, which holds generation 1.
@@ -124,5 +126,55 @@ func TestDigitsAloneSeeRollback(t *testing.T) {
 	set(t, d, first)
 	if _, err := other.OpenAt(t.Context(), old, coffer.ID{}, key, false); !errors.Is(err, archive.ErrRolledBack) || !strings.Contains(err.Error(), "knows generation 2") {
 		t.Errorf("an older state beside a registration: %v", err)
+	}
+}
+
+// TestKeysWithoutPassword: the vault's few places do not fill up with keys that were replaced, and a companion is not told what only others may do.
+func TestKeysWithoutPassword(t *testing.T) {
+	f := newFleet(t)
+	for _, role := range []token.Role{token.Primary, token.Companion} {
+		a := f.account("alice-" + string(role))
+		a.role = role
+		w := newWorld(t)
+		d := a.device(t, w.state)
+		if err := d.Enable(t.Context(), w.setup, coffer.NewKey()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range wire.MaxFreshness + 2 {
+			w.next(t, string(rune('a'+i)))
+			backup(t, d, coffer.BackupOptions{})
+			if h, err := d.History(); err != nil || h.Runs[len(h.Runs)-1].Vault != "" {
+				t.Fatalf("%s, key %d: %q, %v", role, i+1, h.Runs[len(h.Runs)-1].Vault, err)
+			}
+			if err := d.ChangeKey(t.Context(), coffer.NewKey()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestToldBesideARegistration: a device that knows of no registration tells at the one that another device has made since.
+func TestToldBesideARegistration(t *testing.T) {
+	a := newFleet(t).account("alice")
+	w, key := newWorld(t), coffer.NewKey()
+	d := a.device(t, w.state)
+	if err := d.Enable(t.Context(), w.setup, key); err != nil {
+		t.Fatal(err)
+	}
+	backup(t, d, coffer.BackupOptions{})
+	second := a.device(t, filepath.Join(w.dir, "second"))
+	if _, err := second.Adopt(t.Context(), w.setup, coffer.ID{}, key); err != nil {
+		t.Fatal(err)
+	}
+	set(t, d, first)
+	w.next(t, "two")
+	backup(t, d, coffer.BackupOptions{})
+	old := filepath.Join(w.dir, "old")
+	copyDir(t, w.setup.Destination, old)
+	w.next(t, "three")
+	backup(t, second, coffer.BackupOptions{})
+	phone := a.device(t, filepath.Join(w.dir, "phone"))
+	if _, err := phone.OpenAt(t.Context(), old, coffer.ID{}, key, false); !errors.Is(err, archive.ErrRolledBack) || !strings.Contains(err.Error(), "knows generation 3") {
+		t.Errorf("an older state: %v", err)
 	}
 }

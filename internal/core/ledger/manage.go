@@ -9,7 +9,12 @@ import (
 )
 
 // delete ends a registration: at once with the proof of its K, after the grace period without (INV-PROOF).
+// Without a registration's id, and with a proof, it is what the account itself remembers under that key which goes.
 func (a *Account) delete(now wire.UnixMs, op *Delete) Outcome {
+	if op.ID == (wire.RegistrationID{}) && op.Proof != nil {
+		a.takeUnregistered(&Confirm{Manage: *op.Proof})
+		return Outcome{Deleted: &wire.Deleted{}}
+	}
 	r, refusal := a.lookup(op.ID)
 	switch {
 	case refusal != nil:

@@ -16,9 +16,14 @@ type Unregistered struct {
 	Freshness wire.Freshness
 }
 
-// putUnregistered remembers an archive's newest state. As at a registration it never goes back, and none makes room for
-// another. The old list stays as it is: clones share it.
+// putUnregistered remembers an archive's newest state, at the live registration of the key if there is one, so that there is one place to look. As at
+// a registration it never goes back, and none makes room for another. The old list stays as it is: clones share it.
 func (a *Account) putUnregistered(op *PutFreshness) Outcome {
+	for i := range a.Registrations {
+		if r := &a.Registrations[i]; r.State == wire.StateLive && r.Manage.Equal(op.Manage) {
+			return a.putFreshness(&PutFreshness{ID: r.ID, Manage: op.Manage, Freshness: op.Freshness})
+		}
+	}
 	i := slices.IndexFunc(a.Unregistered, func(u Unregistered) bool {
 		return u.Manage.Equal(op.Manage) && u.Freshness.Archive == op.Freshness.Archive
 	})

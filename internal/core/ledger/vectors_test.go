@@ -685,6 +685,11 @@ func (s *vectorset) unregistered() {
 	s.refused("unregistered-fork", "the same generation with another head", one, put("digits", fork), wire.CodeOldFreshness, result{})
 	full := told(of("digits", five), of("digits", freshOf("archive 2", 1)), of("other", five), of("third", five))
 	s.refused("unregistered-fifth", "a fifth", full, put("digits", freshOf("archive 3", 1)), wire.CodeTooMany, result{})
+	s.add("unregistered-ok-deleted", "what was told under a key goes with its manage secret", told(of("digits", five), of("other", five)),
+		&Delete{Proof: proofOf("digits")}, "deleted", result{}, told(of("other", five)))
+	s.refused("unregistered-delete", "not without a manage secret", one, &Delete{}, wire.CodeNoRegistration, result{})
+	s.add("unregistered-ok-registered", "there is a live registration of the key", as, put("live", six), "freshness put", result{}, fresh("live", six))
+	s.add("unregistered-ok-retained", "there is a retained registration of the key", as, put("retained", five), "freshness put", result{}, told(of("retained", five)))
 	s.add("unregistered-ok-confirmed", "a registration of the key, and of one that it replaces, takes over",
 		told(of("pending", six), of("other", five), of("live", freshOf("archive 2", 1))),
 		&Confirm{ID: idOf("pending"), Manage: manageOf("pending"), Replaces: proofOf("live")}, "confirmed", result{Replaced: 1},
